@@ -1,0 +1,37 @@
+# tilec: `make demo` runs the main job on real input, `make test` runs every test.
+# Both set up what they need on a Debian machine; elsewhere `make setup` says what to install.
+
+CARGO ?= cargo
+TILEC := target/release/tilec
+
+.PHONY: help setup build demo test lint fmt fuzz clean
+
+help:
+	@echo "make demo   build tilec and run attention on a real model's Q, K, V, checked against PyTorch"
+	@echo "make test   every test of the workspace"
+	@echo "make lint   formatting and clippy"
+	@echo "make fuzz   200,000 seeded hostile inputs through every reader of text"
+	@echo "make setup  install LLVM 22 and a C linker where apt-get is at hand"
+
+setup:
+	@./.ci/setup
+
+build: setup
+	$(CARGO) build --release -p tilec
+
+demo: build
+	@kernels/demo/run $(TILEC)
+
+test: setup
+	$(CARGO) test --workspace
+	@echo "all tests passed"
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fuzz: setup
+	TILEC_FUZZ_CASES=200000 $(CARGO) test --release -p tilec-syntax -p tilec-ir -p tilec-sema -- fuzz
+
+clean:
+	$(CARGO) clean

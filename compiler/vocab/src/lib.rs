@@ -1,0 +1,23 @@
+//! The words every crate shares: sources and spans, diagnostics, element types, and the launch
+//! contract between compiler and runtime.
+//!
+//! Nothing here knows what a kernel means. Nothing here reads files, clocks or the environment.
+
+mod artifact;
+mod bug;
+pub mod codes;
+mod contract;
+mod diagnostic;
+mod dtype;
+mod host_expr;
+pub mod render;
+mod source;
+
+pub use artifact::{Artifact, Payload, Specialisation};
+pub use bug::Bug;
+pub use codes::Code;
+pub use contract::{Contract, ParamKind, ParamSpec, Require};
+pub use diagnostic::{Diagnostic, Edit, Label, Severity, Suggestion};
+pub use dtype::{DType, DTypeClass};
+pub use host_expr::{HostExpr, HostOp};
+pub use source::{FileId, SourceFile, Sources, Span};

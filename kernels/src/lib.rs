@@ -1,0 +1,55 @@
+//! The kernel library: `.tile` files, each with its spec, compiled into the program.
+//!
+//! One row for each file. Any of them can be imported by name from any `.tile` file, run, or
+//! copied and changed.
+
+/// One file of the library.
+#[derive(Clone, Copy, Debug)]
+pub struct LibraryFile {
+    /// What `use` and `tilec new --from` call it.
+    pub name: &'static str,
+    /// Where it stands, from the root of the repository.
+    pub path: &'static str,
+    /// One line for lists.
+    pub about: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+macro_rules! files {
+    ($($name:literal $path:literal $about:literal;)*) => {
+        &[$(LibraryFile {
+            name: $name,
+            path: concat!("kernels/", $path),
+            about: $about,
+            text: include_str!(concat!("../", $path)),
+        }),*]
+    };
+}
+
+/// Every file, imports first.
+pub const FILES: &[LibraryFile] = files! {
+    "flash" "attention/forward.tile" "flash attention, forward: the functions every variant is made of";
+    "full" "attention/full.tile" "every query sees every key";
+    "causal" "attention/causal.tile" "keys up to the query's own position";
+    "causal_bottom_right" "attention/causal_bottom_right.tile" "causal, queries are the last of the tokens";
+    "window_left" "attention/window_left.tile" "sliding window over the past";
+    "window_two_sided" "attention/window_two_sided.tile" "sliding window on both sides";
+    "prefix_lm" "attention/prefix_lm.tile" "a prefix seen by all, the rest causal";
+    "alibi" "attention/alibi.tile" "a bias that falls with distance";
+    "alibi_window" "attention/alibi_window.tile" "ALiBi inside a sliding window";
+    "softcap" "attention/softcap.tile" "scores bounded by a scaled tanh";
+    "bias" "attention/bias.tile" "a bias tensor added to the scores";
+    "documents" "attention/documents.tile" "packed documents, told apart by ids";
+    "sink" "attention/sink.tile" "a learned score that takes weight and gives nothing";
+    "gqa" "attention/gqa.tile" "grouped queries packed into one tile";
+    "vector_add" "smoke/vector_add.tile" "element-wise sum";
+    "row_softmax" "smoke/row_softmax.tile" "softmax of each row";
+    "layer_norm" "smoke/layer_norm.tile" "layer normalisation of each row";
+    "matmul" "smoke/matmul.tile" "matrix product";
+};
+
+/// The file that `name` stands for in `use name::item` or `tilec new --from name`.
+pub fn find(name: &str) -> Option<&'static LibraryFile> {
+    FILES.iter().find(|file| file.name == name)
+}
