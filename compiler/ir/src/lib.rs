@@ -35,8 +35,13 @@ mod build;
 mod copy;
 mod entity;
 mod kernel;
+pub mod limits;
+mod names;
 mod ops;
+mod print;
+mod read;
 mod types;
+pub mod verify;
 
 pub use build::Builder;
 pub use copy::Copier;
@@ -46,5 +51,9 @@ pub use kernel::{
     Inst, InstData, Kernel, Module, Param, ParamData, ParamType, Stage, Tile, Value, ValueData,
     ValueDef,
 };
+pub use names::Names;
 pub use ops::{BinaryOp, CompareOp, Imm, Op, Precision, ReduceOp, UnaryOp};
+pub use print::{Text, print, print_kernel};
+pub use read::{ReadError, parse};
 pub use types::{AxisSet, Elem, Extent, Type};
+pub use verify::{verify, verify_module};

@@ -76,11 +76,36 @@ impl DType {
             DType::Bool => f64::from(u8::from(value != 0.0)),
             DType::I32 => f64::from(value as i32),
             DType::I64 => value as i64 as f64,
-            DType::F16 => half::f16::from_f64(value).to_f64(),
-            DType::BF16 => half::bf16::from_f64(value).to_f64(),
+            DType::F16 => f16_from_f64(value).to_f64(),
+            DType::BF16 => bf16_from_f64(value).to_f64(),
             DType::F32 => f64::from(value as f32),
         }
     }
+}
+
+/// The nearest binary16, ties to even, in one rounding.
+///
+/// `half::f16::from_f64` rounds twice where the host has F16C and drops the low 32 bits where it
+/// has not, so that near ties it is off by one and depends on the machine.
+pub fn f16_from_f64(value: f64) -> half::f16 {
+    half::f16::from_f32(to_f32_odd(value))
+}
+
+/// The nearest bfloat16, ties to even, in one rounding; see [`f16_from_f64`].
+pub fn bf16_from_f64(value: f64) -> half::bf16 {
+    half::bf16::from_f32(to_f32_odd(value))
+}
+
+/// Rounds to odd: toward zero, the last bit set if anything was lost. A second rounding to a type
+/// with at least two bits fewer is then exact (Boldo and Melquiond, "When double rounding is odd").
+fn to_f32_odd(value: f64) -> f32 {
+    let near = value as f32;
+    let back = f64::from(near);
+    if back == value || value.is_nan() {
+        return near;
+    }
+    let toward_zero = near.to_bits() - u32::from(back.abs() > value.abs());
+    f32::from_bits(toward_zero | 1)
 }
 
 impl DTypeClass {
@@ -110,5 +135,46 @@ impl fmt::Display for DType {
 impl fmt::Display for DTypeClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_rounding_to_half() {
+        let just_above_a_tie = 1.0 + 2f64.powi(-11) + 2f64.powi(-40);
+        assert_eq!(DType::F16.round(just_above_a_tie), 1.0 + 2f64.powi(-10));
+        assert_eq!(DType::F16.round(1.0 + 2f64.powi(-11)), 1.0);
+        assert_eq!(DType::F16.round(-just_above_a_tie), -1.0 - 2f64.powi(-10));
+        let just_above_a_tie = 1.0 + 2f64.powi(-8) + 2f64.powi(-50);
+        assert_eq!(DType::BF16.round(just_above_a_tie), 1.0 + 2f64.powi(-7));
+    }
+
+    #[test]
+    fn ends_of_the_range() {
+        assert_eq!(DType::F16.round(65519.999999), 65504.0);
+        assert_eq!(DType::F16.round(65520.0), f64::INFINITY);
+        assert_eq!(DType::F16.round(1e300), f64::INFINITY);
+        assert_eq!(DType::BF16.round(-1e300), f64::NEG_INFINITY);
+        assert_eq!(DType::F16.round(f64::INFINITY), f64::INFINITY);
+        assert!(DType::F16.round(f64::NAN).is_nan());
+        // The tie between 0 and the smallest subnormal goes to 0; anything above it does not.
+        assert_eq!(DType::F16.round(2f64.powi(-25)), 0.0);
+        assert_eq!(DType::F16.round(2f64.powi(-25) * (1.0 + 2f64.powi(-45))), 2f64.powi(-24));
+        assert_eq!(DType::BF16.round(2f64.powi(-134)), 0.0);
+        assert_eq!(DType::BF16.round(2f64.powi(-133) * 0.75), 2f64.powi(-133));
+        assert!(DType::F16.round(-1e-300).is_sign_negative());
+    }
+
+    #[test]
+    fn every_half_is_its_own_rounding() {
+        for bits in 0..=u16::MAX {
+            let value = half::f16::from_bits(bits).to_f64();
+            if !value.is_nan() {
+                assert_eq!(DType::F16.round(value).to_bits(), value.to_bits());
+            }
+        }
     }
 }

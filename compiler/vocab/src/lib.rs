@@ -18,6 +18,6 @@ pub use bug::Bug;
 pub use codes::Code;
 pub use contract::{Contract, ParamKind, ParamSpec, Require};
 pub use diagnostic::{Diagnostic, Edit, Label, Severity, Suggestion};
-pub use dtype::{DType, DTypeClass};
+pub use dtype::{DType, DTypeClass, bf16_from_f64, f16_from_f64};
 pub use host_expr::{HostExpr, HostOp};
 pub use source::{FileId, SourceFile, Sources, Span};

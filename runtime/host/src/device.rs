@@ -1,0 +1,127 @@
+//! Devices: where an artifact is loaded and a launch runs.
+
+use std::sync::{Arc, PoisonError};
+
+use tilec_vocab::{Artifact, Bug, Contract, DType};
+
+use crate::memory::Storage;
+use crate::{Launch, Place, RuntimeError, Scalar, View};
+
+/// What a device is, for people and for choosing one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// As `--device` takes it: `cpu`, `cuda:0`.
+    pub name: String,
+    /// The hardware: `AMD EPYC 9B45`.
+    pub model: String,
+    /// Programs that run at one time: threads, multiprocessors.
+    pub units: usize,
+    /// What code is generated for: `avx2`, `sm_80`.
+    pub features: Vec<String>,
+}
+
+/// A place where kernels run.
+pub trait Device: Send + Sync {
+    /// What it is.
+    fn info(&self) -> DeviceInfo;
+
+    /// Makes an artifact ready to run.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Device`] if this device cannot run the payload, [`RuntimeError::Bug`] if the
+    /// payload is not what the compiler promised.
+    fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Executable>, RuntimeError>;
+}
+
+/// A kernel ready to run. Run one with [`launch`].
+pub trait Executable: Send + Sync {
+    /// What it expects of its arguments.
+    fn contract(&self) -> &Contract;
+
+    /// Where its tensors must be.
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    /// Runs every program of the grid and waits for the last.
+    ///
+    /// # Safety
+    ///
+    /// `args` were checked against [`Executable::contract`]; the memory they name is alive, and
+    /// nobody else reads what the kernel writes nor writes what it touches until this returns.
+    unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError>;
+}
+
+/// Checked arguments, by position.
+#[derive(Clone, Debug)]
+pub struct LaunchArgs {
+    /// In the order of `contract.params`.
+    pub args: Vec<Arg>,
+    /// Extents in the order of `contract.dims`.
+    pub dims: Vec<i64>,
+    /// Programs along each grid axis, slowest first; the product is from 1 to
+    /// [`MAX_PROGRAMS`](crate::MAX_PROGRAMS).
+    pub grid: Vec<i64>,
+}
+
+/// One checked argument.
+#[derive(Clone, Debug)]
+pub enum Arg {
+    /// Every lane is inside its memory and aligned to its type.
+    Tensor(View),
+    /// In the declared type.
+    Scalar(Scalar),
+}
+
+impl Arg {
+    /// Element type or type of the number.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Arg::Tensor(view) => view.dtype,
+            Arg::Scalar(scalar) => scalar.dtype(),
+        }
+    }
+}
+
+/// Runs a bound launch. A grid without programs runs nothing.
+pub fn launch(executable: &dyn Executable, launch: &Launch) -> Result<(), RuntimeError> {
+    let contract = executable.contract();
+    if contract != launch.contract() {
+        let message =
+            format!("launch bound to another contract than that of `{}`", contract.kernel);
+        return Err(Bug::new("launch", message).into());
+    }
+    for (argument, tensor, _) in launch.tensors() {
+        if tensor.place() != executable.place() {
+            return Err(RuntimeError::Place {
+                kernel: contract.kernel.clone(),
+                argument: argument.to_owned(),
+                expected: executable.place(),
+                got: tensor.place(),
+            });
+        }
+    }
+    if launch.args().grid.contains(&0) {
+        return Ok(());
+    }
+
+    // Each memory once, in one order for every launch of the process, so that no two wait for each
+    // other; written if any of its views is.
+    let mut memories: Vec<(&Arc<Storage>, bool)> =
+        launch.tensors().map(|(_, tensor, written)| (tensor.storage(), written)).collect();
+    memories.sort_by_key(|(storage, written)| (Arc::as_ptr(storage).addr(), !written));
+    memories.dedup_by_key(|(storage, _)| Arc::as_ptr(storage).addr());
+    let mut reading = Vec::new();
+    let mut writing = Vec::new();
+    for (storage, written) in memories {
+        if written {
+            writing.push(storage.lock.write().unwrap_or_else(PoisonError::into_inner));
+        } else {
+            reading.push(storage.lock.read().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    // SAFETY: `launch` was bound to an equal contract and owns its tensors; the locks are held.
+    unsafe { executable.execute(launch.args()) }
+}

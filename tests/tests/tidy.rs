@@ -1,0 +1,170 @@
+//! Rules of the house that a machine can check.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tilec_tests::{files, no_complaints, root, short};
+
+/// Who may see whom: each crate and all of ours it may name. Built crates only go up the list.
+const MAY_SEE: &[(&str, &[&str])] = &[
+    ("tilec-vocab", &[]),
+    ("tilec-syntax", &["vocab"]),
+    ("tilec-ir", &["vocab"]),
+    ("tilec-sema", &["vocab", "syntax", "ir"]),
+    ("tilec-interp", &["vocab", "ir"]),
+    ("tilec-passes", &["vocab", "ir"]),
+    ("tilec-codegen", &["vocab", "ir"]),
+    ("tilec-driver", &["vocab", "ir", "sema", "passes"]),
+    ("tilec-host", &["vocab"]),
+    ("tilec-ptxsim", &[]),
+    ("tilec-cpu", &["vocab", "ir", "host", "codegen"]),
+    ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
+    ("tilec-kernels", &[]),
+];
+
+/// The longest a source file may be.
+const MAX_LINES: usize = 600;
+
+fn manifests() -> BTreeMap<String, (String, String)> {
+    let mut found = BTreeMap::new();
+    for path in files(&root(), "toml") {
+        if !path.ends_with("Cargo.toml") || path == root().join("Cargo.toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let name = text.lines().find_map(|l| l.strip_prefix("name = ")).unwrap_or_default();
+        found.insert(name.trim_matches('"').to_string(), (short(&path), text.clone()));
+    }
+    found
+}
+
+#[test]
+fn crates_see_only_what_stands_above_them() {
+    let manifests = manifests();
+    let mut complaints = Vec::new();
+    for (name, may_see) in MAY_SEE {
+        let Some((path, text)) = manifests.get(*name) else {
+            complaints.push(format!("{name}: no such crate"));
+            continue;
+        };
+        let dependencies = text.split("[dependencies]").nth(1).unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+        for line in dependencies.lines() {
+            let word = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if let Some(other) = word.strip_prefix("tilec-")
+                && !may_see.contains(&other)
+            {
+                complaints.push(format!("{path}: {name} may not see tilec-{other}"));
+            }
+        }
+    }
+    for name in manifests.keys() {
+        let listed = MAY_SEE.iter().any(|(n, _)| n == name);
+        if !listed && !["tilec", "tilec-tests"].contains(&name.as_str()) {
+            complaints.push(format!("{name}: not in the table of who may see whom"));
+        }
+    }
+    no_complaints(complaints);
+}
+
+#[test]
+fn inkwell_is_named_by_code_generation_alone() {
+    let complaints = manifests()
+        .into_iter()
+        .filter(|(name, (_, text))| text.contains("inkwell") && name != "tilec-codegen")
+        .map(|(name, (path, _))| format!("{path}: {name} names inkwell"))
+        .collect();
+    no_complaints(complaints);
+}
+
+#[test]
+fn source_files_are_short_and_say_what_they_are_for() {
+    let mut complaints = Vec::new();
+    for path in files(&root(), "rs") {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            complaints.push(format!("{}: {lines} lines, at most {MAX_LINES}", short(&path)));
+        }
+        if !text.starts_with("//!") {
+            complaints.push(format!("{}: does not start with `//!`", short(&path)));
+        }
+    }
+    no_complaints(complaints);
+}
+
+#[test]
+fn no_test_is_ignored_or_expects_a_panic() {
+    let mut complaints = Vec::new();
+    let banned = ["#[ignore", "#[should_panic", "todo!(", "unimplemented!("];
+    for path in files(&root(), "rs") {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for (n, line) in text.lines().enumerate() {
+            for word in banned {
+                if line.trim_start().starts_with(word) {
+                    complaints.push(format!("{}:{}: {word}", short(&path), n + 1));
+                }
+            }
+        }
+    }
+    no_complaints(complaints);
+}
+
+#[test]
+fn the_compiler_is_pure() {
+    let banned = ["std::fs", "std::env::var", "Instant::now", "SystemTime", "HashMap", "HashSet"];
+    let mut complaints = Vec::new();
+    for path in files(&root().join("compiler"), "rs") {
+        let inside = short(&path);
+        if inside.contains("/tests/") || inside.contains("/examples/") || inside.ends_with("build.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (n, line) in code.lines().enumerate() {
+            for word in banned {
+                if line.contains(word) && !line.trim_start().starts_with("//") {
+                    complaints.push(format!("{inside}:{}: {word}", n + 1));
+                }
+            }
+        }
+    }
+    no_complaints(complaints);
+}
+
+#[test]
+fn every_kernel_file_has_a_row_in_the_library() {
+    let library = fs::read_to_string(root().join("kernels/src/lib.rs")).unwrap_or_default();
+    let complaints = files(&root().join("kernels"), "tile")
+        .into_iter()
+        .map(|path| short(&path))
+        .filter(|path| !library.contains(path.trim_start_matches("kernels/")))
+        .map(|path| format!("{path}: no row in kernels/src/lib.rs"))
+        .collect();
+    no_complaints(complaints);
+}
+
+#[test]
+fn variants_stay_as_short_as_promised() {
+    let count = |name: &str| {
+        let path = root().join("kernels/attention").join(name);
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count()
+    };
+    assert!((1..=12).contains(&count("causal.tile")), "causal: {}", count("causal.tile"));
+    assert!((1..=15).contains(&count("alibi_window.tile")));
+}
+
+#[test]
+fn folders_have_no_vague_names() {
+    let vague = ["utils", "util", "common", "misc", "helpers", "base"];
+    let complaints = files(&root(), "rs")
+        .into_iter()
+        .map(|path| short(&path))
+        .filter(|path| path.split(['/', '.']).any(|part| vague.contains(&part)))
+        .collect();
+    no_complaints(complaints);
+}
