@@ -39,6 +39,7 @@ pub mod limits;
 mod names;
 mod ops;
 mod print;
+pub mod random;
 mod read;
 mod types;
 pub mod verify;

@@ -22,13 +22,13 @@ use tilec_vocab::{Bug, DType, DTypeClass, Require, Span, Specialisation};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecialiseError {
     /// Nothing says what a generic parameter is.
-    #[error("kernel `{kernel}` needs {what} `{name}`, and nothing gives it")]
+    #[error("kernel `{kernel}` takes {what} `{name}`, and nothing gives it")]
     Missing {
         /// The kernel.
         kernel: String,
         /// The parameter.
         name: String,
-        /// `the element type`, `the constant` or `the knob`.
+        /// `an element type`, `a constant` or `a knob`.
         what: &'static str,
     },
     /// A binding of something the kernel does not have.
@@ -48,7 +48,7 @@ pub enum SpecialiseError {
         kernel: String,
         /// The parameter.
         name: String,
-        /// `the element type`, `the constant` or `the knob`.
+        /// `an element type`, `a constant` or `a knob`.
         what: &'static str,
         /// `a number` or `an element type`.
         got: &'static str,
@@ -185,9 +185,9 @@ fn bind(
     let (kernel, owned) = (kernel.name.clone(), name.to_owned());
     let (dtype, int) = (binding.dtypes.get(name), binding.ints.get(name));
     let what = match kind {
-        GenericKind::DType(_) => "the element type",
-        GenericKind::Const => "the constant",
-        GenericKind::Knob(_) => "the knob",
+        GenericKind::DType(_) => "an element type",
+        GenericKind::Const => "a constant",
+        GenericKind::Knob(_) => "a knob",
     };
     match (kind, dtype, int) {
         (_, None, None) => Err(SpecialiseError::Missing { kernel, name: owned, what }),
@@ -256,6 +256,10 @@ fn substitute(kernel: &Kernel, bound: &Table<Generic, Bound>, binding: &Speciali
             }
             (Op::Const(Imm::Float(value)), Some(Elem::Known(dtype))) => {
                 *op = Op::Const(Imm::Float(dtype.round(*value)));
+            }
+            (Op::Const(Imm::Int(value)), Some(Elem::Known(DType::I32))) => {
+                let least = i64::from(i32::MIN);
+                *op = Op::Const(Imm::Int((*value).clamp(least, i64::from(i32::MAX))));
             }
             _ => {}
         }

@@ -9,6 +9,7 @@ use tilec_passes::mask::classify::Interval;
 use tilec_passes::mask::expr::Expr;
 use tilec_passes::mask::plan::{Plan, plan};
 use tilec_passes::mask::scope::Scope;
+use tilec_passes::mask::split;
 use tilec_vocab::{DType, HostExpr, HostOp, Span};
 
 const BM: i64 = 8;
@@ -306,6 +307,8 @@ fn masks(family: Family, count: usize) -> Score {
         let s = sample(family, &mut random);
         if seed < 50 {
             verify(&s.kernel).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir));
+            let split = split::run(&s.kernel).unwrap_or_else(|bug| panic!("{bug}"));
+            verify(&split).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir));
         }
         let scope = Scope::new(&s.kernel);
         let plan = plan(&scope, s.inst).expect("a loop over blocks has a plan");

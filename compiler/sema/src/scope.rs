@@ -62,10 +62,21 @@ pub(crate) struct Tensor {
 pub(crate) enum Callable<'a> {
     /// A function of a file.
     Function(FileIndex, &'a ast::Function),
-    /// A closure, with the names around it and the call it was written in.
-    Closure(&'a ast::Closure, Env, u32),
+    /// A closure.
+    Closure(Closure<'a>),
     /// A function of the language.
     Builtin(&'static Builtin),
+}
+
+/// A closure: its text and the names around it.
+#[derive(Clone, Copy)]
+pub(crate) struct Closure<'a> {
+    /// Parameters.
+    pub params: &'a [ast::Ident],
+    /// What it computes.
+    pub body: &'a ast::Block,
+    /// What it sees.
+    pub env: Env,
 }
 
 /// Position of a file among those that take part.

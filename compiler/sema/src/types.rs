@@ -80,7 +80,7 @@ impl<'a> Lower<'a> {
                 let param = &self.kernel.params[tensor.param];
                 format!("the tensor `{}: {}`", param.name, self.param_text(tensor.param))
             }
-            Thing::Callable(Callable::Closure(..)) => "a closure".to_string(),
+            Thing::Callable(Callable::Closure(_)) => "a closure".to_string(),
             Thing::Callable(_) => "a function".to_string(),
             Thing::Tuple(parts) => format!("a tuple of {}", parts.len()),
             Thing::Elem(elem) => format!("the type `{}`", self.elem_text(*elem)),

@@ -34,6 +34,20 @@ macro_rules! codes {
 
 codes! {
     E0101 "unexpected character";
+    E0102 "comment not closed";
+    E0103 "number out of range";
+    E0104 "name too long";
+    E0105 "missing semicolon";
+    E0106 "unexpected token";
+    E0107 "chained comparison";
+    E0108 "operator or word of another language";
+    E0109 "not assignable";
+    E0110 "positional argument after a named one";
+    E0111 "grid on a function";
+    E0112 "kernel without a grid";
+    E0113 "more than one grid";
+    E0501 "nested too deeply";
+    E0502 "source too large";
     E0201 "unknown name";
     E0202 "no such file to import";
     E0203 "no such item in the imported file";

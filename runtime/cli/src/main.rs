@@ -1,1 +1,27 @@
-fn main() {}
+//! `tilec`, the command line of the tile language.
+//!
+//! Results go to stdout and talk to stderr. What the exit code says is in `failure.rs`; each verb is
+//! a file under `verbs/`.
+
+mod args;
+mod cli;
+mod failure;
+mod output;
+mod summary;
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stop_quietly_on_closed_pipe();
+    cli::main()
+}
+
+/// `tilec … | head` ends when `head` does; Rust would panic on the next write instead.
+fn stop_quietly_on_closed_pipe() {
+    #[cfg(unix)]
+    // SAFETY: sets the default action, before there is another thread or a handler.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}

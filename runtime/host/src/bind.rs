@@ -172,7 +172,7 @@ impl Binder<'_> {
             });
         }
         let alignment = dtype.size_bytes();
-        if tensor.raw().address.addr() % alignment != 0 {
+        if !tensor.raw().address.addr().is_multiple_of(alignment) {
             return Err(RuntimeError::Misaligned { kernel, argument, alignment });
         }
         if *mutable && overlaps_itself(&shape, &strides) {

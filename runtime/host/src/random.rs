@@ -19,6 +19,7 @@ use std::f64::consts::TAU;
 
 use tilec_vocab::DType;
 
+use crate::view::room_for;
 use crate::{Elements, RuntimeError, Tensor};
 
 /// What to fill a tensor with.
@@ -54,17 +55,28 @@ pub enum Fill {
 pub fn filled(fill: Fill, dtype: DType, shape: &[i64]) -> Result<Tensor, RuntimeError> {
     let tensor = Tensor::zeros(dtype, shape)?;
     let count = tensor.len() as u64;
+    let unfit = || unfit(fill, dtype);
     let elements = if dtype.is_float() {
-        Elements::Floats((0..count).map(|i| float(fill, i)).collect())
+        Elements::Floats(collect(count, unfit, |i| Some(float(fill, i)))?)
     } else if dtype.is_int() {
-        let integers = (0..count).map(|i| integer(fill, i)).collect::<Option<_>>();
-        Elements::Ints(integers.ok_or_else(|| unfit(fill, dtype))?)
+        Elements::Ints(collect(count, unfit, |i| integer(fill, i))?)
     } else {
-        let bools = (0..count).map(|i| truth(fill, i)).collect::<Option<_>>();
-        Elements::Bools(bools.ok_or_else(|| unfit(fill, dtype))?)
+        Elements::Bools(collect(count, unfit, |i| truth(fill, i))?)
     };
     tensor.write(&elements)?;
     Ok(tensor)
+}
+
+fn collect<T>(
+    count: u64,
+    unfit: impl Fn() -> RuntimeError,
+    element: impl Fn(u64) -> Option<T>,
+) -> Result<Vec<T>, RuntimeError> {
+    let mut out = room_for(u128::from(count))?;
+    for i in 0..count {
+        out.push(element(i).ok_or_else(&unfit)?);
+    }
+    Ok(out)
 }
 
 /// Random bits number `i` of a seed.
@@ -84,7 +96,7 @@ pub fn normal(seed: u64, i: u64) -> f64 {
     let first = i - i % 2;
     let (u, v) = (uniform(seed, first), uniform(seed, first + 1));
     let radius = (-2.0 * libm::log(1.0 - u)).sqrt();
-    radius * if i % 2 == 0 { libm::cos(TAU * v) } else { libm::sin(TAU * v) }
+    radius * if i.is_multiple_of(2) { libm::cos(TAU * v) } else { libm::sin(TAU * v) }
 }
 
 fn mix(mut x: u64) -> u64 {

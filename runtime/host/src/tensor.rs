@@ -6,10 +6,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use half::{bf16, f16};
 use tilec_vocab::DType;
 
 use crate::memory::Storage;
-use crate::{Elements, HostMemory, Memory, Place, RuntimeError, View, reach};
+use crate::{Elements, HostMemory, Memory, Place, RuntimeError, Scalar, View, reach};
 
 // Files hold little-endian elements and are read straight into memory.
 const _: () = assert!(cfg!(target_endian = "little"));
@@ -78,16 +79,20 @@ impl Tensor {
     /// New host memory in which reading what was never written shows: floats are NaN, integers the
     /// lowest of their type, bools true.
     pub fn poisoned(dtype: DType, shape: &[i64]) -> Result<Tensor, RuntimeError> {
-        let tensor = Tensor::zeros(dtype, shape)?;
-        let len = tensor.len();
         let poison = match dtype {
-            DType::Bool => Elements::Bools(vec![true; len]),
-            DType::I32 => Elements::Ints(vec![i64::from(i32::MIN); len]),
-            DType::I64 => Elements::Ints(vec![i64::MIN; len]),
-            DType::F16 | DType::BF16 | DType::F32 => Elements::Floats(vec![f64::NAN; len]),
+            DType::Bool => Scalar::Bool(true),
+            DType::I32 => Scalar::I32(i32::MIN),
+            DType::I64 => Scalar::I64(i64::MIN),
+            DType::F16 => Scalar::F16(f16::NAN),
+            DType::BF16 => Scalar::BF16(bf16::NAN),
+            DType::F32 => Scalar::F32(f32::NAN),
         };
-        tensor.write(&poison)?;
-        Ok(tensor)
+        let element = &poison.to_ne_bytes()[..dtype.size_bytes()];
+        let filled = Tensor::from_bytes(dtype, shape, |bytes| {
+            bytes.chunks_exact_mut(element.len()).for_each(|to| to.copy_from_slice(element));
+            Ok::<_, RuntimeError>(())
+        });
+        filled?
     }
 
     /// A view of `memory`: `strides` and `offset` in elements of `dtype`.
@@ -129,7 +134,7 @@ impl Tensor {
             return Err(RuntimeError::Tensor(format!("shape {shape:?} has extent {extent}")));
         }
         let size = dtype.size_bytes();
-        if storage.memory.address().addr() % size != 0 {
+        if !storage.memory.address().addr().is_multiple_of(size) {
             let message = format!("memory for {dtype} is not aligned to {size} bytes");
             return Err(RuntimeError::Tensor(message));
         }
@@ -242,7 +247,7 @@ impl Tensor {
         let view = self.host_view()?;
         let _lock = self.storage.lock.read().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the view is of this tensor, on the host, and the lock keeps writers out.
-        Ok(unsafe { view.read() })
+        unsafe { view.read() }
     }
 
     /// Every element as a floating-point number, in row-major order.
@@ -319,12 +324,6 @@ impl Tensor {
                 let message = format!("the tensor lies on {place}; the host cannot read it there");
                 return Err(RuntimeError::Tensor(message));
             }
-        }
-        // Only a tensor with repeated lanes can have more lanes than memory.
-        if self.shape.iter().try_fold(8usize, |n, &e| n.checked_mul(e as usize)).is_none()
-            && !self.is_empty()
-        {
-            return Err(RuntimeError::Memory { bytes: u128::MAX });
         }
         Ok(self.raw())
     }

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use tilec_vocab::{DType, bf16_from_f64, f16_from_f64};
 
+use crate::RuntimeError;
 use crate::reach::every_element;
 
 /// A tensor without its owner: an address, and how to step from it.
@@ -72,9 +73,9 @@ impl Elements {
 }
 
 impl View {
-    /// How many lanes it has.
-    pub fn len(&self) -> usize {
-        self.shape.iter().map(|&extent| extent as usize).product()
+    /// How many lanes it has. Repeated lanes may be more than fit in memory.
+    pub fn lanes(&self) -> u128 {
+        self.shape.iter().fold(1, |n: u128, &extent| n.saturating_mul(extent as u128))
     }
 
     /// Whether it has none.
@@ -84,22 +85,27 @@ impl View {
 
     /// Every element, in row-major order.
     ///
+    /// # Errors
+    ///
+    /// A view with repeated lanes can have more of them than there is memory for.
+    ///
     /// # Safety
     ///
     /// The view's tensor lives, lies on the host, and nobody writes it meanwhile.
-    pub unsafe fn read(&self) -> Elements {
+    pub unsafe fn read(&self) -> Result<Elements, RuntimeError> {
         // SAFETY: every lane of a view of a tensor is inside its memory and aligned to its type;
         // the caller vouches for the rest.
-        unsafe {
+        let elements = unsafe {
             match self.dtype {
-                DType::Bool => Elements::Bools(self.collect(|value: u8| value != 0)),
-                DType::I32 => Elements::Ints(self.collect(|value: i32| i64::from(value))),
-                DType::I64 => Elements::Ints(self.collect(|value: i64| value)),
-                DType::F16 => Elements::Floats(self.collect(|value: f16| value.to_f64())),
-                DType::BF16 => Elements::Floats(self.collect(|value: bf16| value.to_f64())),
-                DType::F32 => Elements::Floats(self.collect(|value: f32| f64::from(value))),
+                DType::Bool => Elements::Bools(self.collect(|value: u8| value != 0)?),
+                DType::I32 => Elements::Ints(self.collect(|value: i32| i64::from(value))?),
+                DType::I64 => Elements::Ints(self.collect(|value: i64| value)?),
+                DType::F16 => Elements::Floats(self.collect(|value: f16| value.to_f64())?),
+                DType::BF16 => Elements::Floats(self.collect(|value: bf16| value.to_f64())?),
+                DType::F32 => Elements::Floats(self.collect(|value: f32| f64::from(value))?),
             }
-        }
+        };
+        Ok(elements)
     }
 
     /// Sets every element, in row-major order. Floats are rounded to nearest, ties to even;
@@ -110,7 +116,7 @@ impl View {
     /// As [`View::read`], and nobody reads it meanwhile. `elements` fit the type and are as many
     /// as the view's.
     pub unsafe fn write(&self, elements: &Elements) {
-        debug_assert!(elements.fits(self.dtype) && elements.len() == self.len());
+        debug_assert!(elements.fits(self.dtype) && elements.len() as u128 == self.lanes());
         // SAFETY: as in `read`.
         unsafe {
             match (elements, self.dtype) {
@@ -127,14 +133,17 @@ impl View {
     /// # Safety
     ///
     /// As [`View::read`]; `T` has the size and alignment of the element type.
-    unsafe fn collect<T: Copy, U>(&self, mut convert: impl FnMut(T) -> U) -> Vec<U> {
-        let mut out = Vec::with_capacity(self.len());
+    unsafe fn collect<T: Copy, U>(
+        &self,
+        mut convert: impl FnMut(T) -> U,
+    ) -> Result<Vec<U>, RuntimeError> {
+        let mut out = room_for(self.lanes())?;
         every_element(&self.shape, &self.strides, &mut |at| {
             // SAFETY: `at` is a lane of the view.
             out.push(convert(unsafe { *self.address.cast::<T>().offset(at as isize) }));
             true
         });
-        out
+        Ok(out)
     }
 
     /// # Safety
@@ -149,4 +158,15 @@ impl View {
             true
         });
     }
+}
+
+/// An empty vector with room for so many.
+pub(crate) fn room_for<T>(count: u128) -> Result<Vec<T>, RuntimeError> {
+    let bytes = count.saturating_mul(size_of::<T>() as u128);
+    let mut out = Vec::new();
+    usize::try_from(count)
+        .ok()
+        .and_then(|count| out.try_reserve_exact(count).ok())
+        .ok_or(RuntimeError::Memory { bytes })?;
+    Ok(out)
 }

@@ -35,7 +35,7 @@ impl Executable for Add {
             return Err(RuntimeError::Tensor("not the arguments of the contract".into()));
         };
         // SAFETY: the caller checked the arguments and keeps all others away from the memory.
-        let mut values = unsafe { x.read() }.into_f64s();
+        let mut values = unsafe { x.read() }?.into_f64s();
         for value in &mut values {
             std::thread::yield_now();
             *value += step.to_f64();

@@ -65,4 +65,8 @@ fn nothing_wraps_at_the_ends_of_i64() {
     assert!(Tensor::zeros(DType::F32, &[big, big, big]).is_err());
     assert!(Tensor::zeros(DType::F32, &[big, 0, big]).is_ok());
     assert!(Tensor::zeros(DType::F32, &[-1]).is_err());
+    // More lanes than memory, all on one element: a view like any other until someone reads it.
+    let endless = buffer.view(&[big, big], &[0, 0], 0).unwrap();
+    assert!(endless.read().is_err());
+    assert!(buffer.view(&[1 << 50], &[0], 0).unwrap().read().is_err());
 }

@@ -117,6 +117,8 @@ pub struct Conversion {
     pub to_integral: bool,
     pub saturate: bool,
     pub flush: bool,
+    /// Declared width of the destination register.
+    pub dst_bits: u32,
 }
 
 /// A register of any class, as a data operand of a load, store or generic lane loop.
@@ -250,6 +252,16 @@ pub enum MmaKind {
     Tf32 { k: u32 },
 }
 
+impl MmaKind {
+    /// Registers of the A and of the B fragment.
+    pub fn fragment_sizes(self) -> (usize, usize) {
+        match self {
+            MmaKind::Half { k: 16, .. } | MmaKind::Tf32 { k: 8 } => (4, 2),
+            MmaKind::Half { .. } | MmaKind::Tf32 { .. } => (2, 1),
+        }
+    }
+}
+
 /// A warp matrix product; unused tail entries of `a` and `b` are zero.
 #[derive(Clone, Debug)]
 pub struct Mma {
@@ -283,7 +295,7 @@ pub struct Barrier {
     /// Thread count; all threads of the CTA when absent.
     pub count: Option<R>,
     pub arrive_only: bool,
-    pub red: Option<(BarRed, P, bool)>,
+    pub red: Option<(BarRed, P)>,
 }
 
 /// A block of `.param` space to copy at a call or return: (from, to, bytes) in the local frame.

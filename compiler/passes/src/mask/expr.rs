@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use tilec_ir::{
-    Axis, BinaryOp, Builder, CompareOp, Copier, Kernel, Op, ParamType, ReduceOp, Value, ValueDef,
+    Axis, BinaryOp, Builder, CompareOp, Copier, Elem, Kernel, Op, ParamType, ReduceOp, Value, ValueDef,
 };
 
 use super::scope::Scope;
@@ -175,7 +175,7 @@ impl Expr {
     pub fn emit(&self, scope: &Scope<'_>, copier: &Copier, to: &mut Builder<'_>) -> Value {
         match self {
             Expr::Int(n) => to.int(*n),
-            Expr::Value(value) => copier.value(*value),
+            Expr::Value(value) => to.cast(copier.value(*value), Elem::I64),
             Expr::First(axis) => copier.value(scope.start(*axis)),
             Expr::Last(axis) => {
                 let start = copier.value(scope.start(*axis));
@@ -193,7 +193,7 @@ impl Expr {
             Expr::Extreme(op, value) => {
                 let value = copier.value(*value);
                 let axes: Vec<Axis> = to.kernel.ty(value).axes.iter().collect();
-                let wide = to.cast(value, tilec_ir::Elem::I64);
+                let wide = to.cast(value, Elem::I64);
                 to.reduce(*op, wide, &axes)
             }
             Expr::Sum(items) => emit_all(items, BinaryOp::Add, scope, copier, to),

@@ -8,7 +8,7 @@ mod npz;
 mod safetensors;
 mod whole;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -24,7 +24,7 @@ pub struct FileError {
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// What can be wrong with a file.
@@ -122,6 +122,11 @@ pub fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<(), FileError> 
     result.map_err(|problem| problem.at(path))
 }
 
+/// Creates or replaces any file, whole or not at all.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    whole::write(path, |file| Ok(file.write_all(bytes)?)).map_err(|problem| problem.at(path))
+}
+
 /// Whether a file could be written here: the folder is there and can be written, and the name is
 /// not taken by something else than a file. For asking before hours of work.
 pub fn check_writable(path: &Path) -> Result<(), FileError> {
@@ -131,7 +136,7 @@ pub fn check_writable(path: &Path) -> Result<(), FileError> {
 
 impl Problem {
     fn at(self, path: &Path) -> FileError {
-        FileError { path: path.to_owned(), problem: self }
+        FileError { path: path.to_owned(), problem: Box::new(self) }
     }
 }
 

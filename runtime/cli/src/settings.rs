@@ -1,0 +1,46 @@
+//! Options that several verbs share: knobs and constants, passes to leave out.
+
+use std::collections::BTreeMap;
+
+use tilec_driver::Options;
+use tilec_passes::{PASSES, pipeline};
+
+use crate::args::Setting;
+use crate::failure::Failure;
+
+/// How to compile.
+#[derive(Debug, clap::Args)]
+pub struct Settings {
+    /// Set a knob, or a constant that no argument determines
+    #[arg(long = "knob", value_name = "NAME=INT")]
+    knobs: Vec<Setting>,
+
+    /// Leave out a pass of the pipeline
+    #[arg(long, value_name = "PASS")]
+    off: Vec<String>,
+}
+
+impl Settings {
+    /// Knobs and constants by name.
+    pub fn knobs(&self) -> Result<BTreeMap<String, i64>, Failure> {
+        let mut knobs = BTreeMap::new();
+        for Setting { name, value } in &self.knobs {
+            if knobs.insert(name.clone(), *value).is_some() {
+                return Err(Failure::Usage(format!("--knob {name} is given twice")));
+            }
+        }
+        Ok(knobs)
+    }
+
+    /// The pipeline without what is off.
+    pub fn options(&self) -> Result<Options, Failure> {
+        let mut options = pipeline::Options::default();
+        for pass in &self.off {
+            options = options.without(pass).ok_or_else(|| {
+                let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
+                Failure::Usage(format!("there is no pass `{pass}`; there are {known}"))
+            })?;
+        }
+        Ok(Options { pipeline: options })
+    }
+}
