@@ -8,120 +8,10 @@ use tilec_interp::{Argument, Data, Limits, Mode, Order, TensorData, run, run_in_
 use tilec_vocab::DType;
 
 /// Causal attention with the keys at the end of the queries' past, whole axes.
-const SPEC: &str = "
-spec @attention(q: &f32[B, H, M, D], k: &f32[B, H, N, D], v: &f32[B, H, N, D], o: &mut f32[B, H, M, D], lse: &mut f32[B, H, M], scale: f32)
-{
-  %zero: i64 = const 0
-  %B: i64 = dim B
-  %H: i64 = dim H
-  %M: i64 = dim M
-  %N: i64 = dim N
-  %D: i64 = dim D
-  axis b: B = %zero .. %B
-  axis h: H = %zero .. %H
-  axis m: M = %zero .. %M
-  axis n: N = %zero .. %N
-  axis d: D = %zero .. %D
-  %b: i64[b] = index b
-  %h: i64[h] = index h
-  %m: i64[m] = index m
-  %n: i64[n] = index n
-  %d: i64[d] = index d
-  %q: f32[b, h, m, d] = load q[%b, %h, %m, %d]
-  %k: f32[b, h, n, d] = load k[%b, %h, %n, %d]
-  %v: f32[b, h, n, d] = load v[%b, %h, %n, %d]
-  %scale: f32 = scalar scale
-  %dot: f32[b, h, m, n] = dot %q, %k over d
-  %s: f32[b, h, m, n] = mul %dot, %scale
-  %shift: i64 = sub %N, %M
-  %limit: i64[m] = add %m, %shift
-  %live: bool[m, n] = le %n, %limit
-  %inf: f32 = const -inf
-  %w: f32[b, h, m, n] = select %live, %s, %inf
-  %z: f32[b, h, m] = max %w over n
-  %dead: bool[b, h, m] = eq %z, %inf
-  %f0: f32 = const 0.0
-  %f1: f32 = const 1.0
-  %shift_by: f32[b, h, m] = select %dead, %f0, %z
-  %x: f32[b, h, m, n] = sub %w, %shift_by
-  %e: f32[b, h, m, n] = exp %x
-  %sum: f32[b, h, m] = sum %e over n
-  %none: bool[b, h, m] = eq %sum, %f0
-  %den: f32[b, h, m] = select %none, %f1, %sum
-  %acc: f32[b, h, m, d] = dot %e, %v over n
-  %o: f32[b, h, m, d] = div %acc, %den
-  store o[%b, %h, %m, %d] = %o
-  %log: f32[b, h, m] = log %sum
-  %lse: f32[b, h, m] = add %z, %log
-  store lse[%b, %h, %m] = %lse
-  yield
-}
-";
+const SPEC: &str = include_str!("texts/attention.tir");
 
 /// The same by blocks, with a running maximum, in `T`.
-const FLASH: &str = "
-kernel @attention(q: &T[B, H, M, 24], k: &T[B, H, N, 24], v: &T[B, H, N, 24], o: &mut T[B, H, M, 24], lse: &mut f32[B, H, M], scale: f32)
-  grid b in B, h in H, m in cdiv(M, 16)
-{
-  %b: i64 = program b
-  %h: i64 = program h
-  %block: i64 = program m
-  %zero: i64 = const 0
-  %BM: i64 = const 16
-  %24: i64 = const 24
-  %start: i64 = mul %block, %BM
-  %M: i64 = dim M
-  %N: i64 = dim N
-  axis m: 16 = %start .. %M
-  axis d: 24 = %zero .. %24 full
-  %m: i64[m] = index m
-  %d: i64[d] = index d
-  %shift: i64 = sub %N, %M
-  %limit: i64[m] = add %m, %shift
-  %q: T[m, d] = load q[%b, %h, %m, %d]
-  %scale: f32 = scalar scale
-  %inf: f32 = const -inf
-  %f0: f32 = const 0.0
-  %f1: f32 = const 1.0
-  %top0: f32[m] = splat %inf
-  %den0: f32[m] = splat %f0
-  %acc0: f32[m, d] = splat %f0
-  %top: f32[m], %den: f32[m], %acc: f32[m, d] = for n: 8, %at = %zero .. %N carry (%t: f32[m] = %top0, %l: f32[m] = %den0, %a: f32[m, d] = %acc0) {
-    %n: i64[n] = index n
-    %k: T[n, d] = load k[%b, %h, %n, %d]
-    %dot: f32[m, n] = dot %q, %k over d
-    %s: f32[m, n] = mul %dot, %scale
-    %live: bool[m, n] = le %n, %limit
-    %w: f32[m, n] = select %live, %s, %inf
-    %high: f32[m] = max %w over n
-    %hi: f32[m] = max %t, %high
-    %dead: bool[m] = eq %hi, %inf
-    %by: f32[m] = select %dead, %f0, %hi
-    %x: f32[m, n] = sub %w, %by
-    %p: f32[m, n] = exp %x
-    %y: f32[m] = sub %t, %by
-    %c: f32[m] = exp %y
-    %l1: f32[m] = mul %l, %c
-    %sum: f32[m] = sum %p over n
-    %l2: f32[m] = add %l1, %sum
-    %pt: T[m, n] = cast %p
-    %v: T[n, d] = load v[%b, %h, %n, %d]
-    %pv: f32[m, d] = dot %pt, %v over n
-    %a1: f32[m, d] = mul %a, %c
-    %a2: f32[m, d] = add %a1, %pv
-    yield %hi, %l2, %a2
-  }
-  %none: bool[m] = eq %den, %f0
-  %safe: f32[m] = select %none, %f1, %den
-  %of: f32[m, d] = div %acc, %safe
-  %o: T[m, d] = cast %of
-  store o[%b, %h, %m, %d] = %o
-  %log: f32[m] = log %den
-  %lse: f32[m] = add %top, %log
-  store lse[%b, %h, %m] = %lse
-  yield
-}
-";
+const FLASH: &str = include_str!("texts/flash.tir");
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -281,17 +171,5 @@ fn planted_faults_are_found() {
         let (actual, exact) = (&actual.unwrap().outputs[0].tensor, &exact.outputs[0].tensor);
         let found = compare(actual, exact, &naive.outputs[0].tensor, Rule::default()).unwrap();
         assert!(!found.pass, "{to}: {found:?}");
-    }
-}
-
-#[test]
-fn large() {
-    let spec = kernel(SPEC);
-    let shape = Shape { b: 1, h: 2, m: 256, n: 256, d: 64 };
-    for mode in [Mode::Exact, Mode::Declared, Mode::Low(DType::F16), Mode::Low(DType::BF16)] {
-        let args = shape.arguments();
-        let start = std::time::Instant::now();
-        run(&spec, args, mode, Limits::default()).unwrap();
-        eprintln!("{mode:?} {:?}", start.elapsed());
     }
 }

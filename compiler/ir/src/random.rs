@@ -103,7 +103,13 @@ pub fn element(dtype: DType, rng: &mut Rng) -> f64 {
 pub fn case(seed: u64) -> Case {
     let mut draw = Draw::new(seed);
     draw.signature();
-    let budget = 10 + draw.rng.below(40);
+    for _ in 0..draw.rng.below(3) {
+        draw.axis();
+    }
+    for _ in 0..4 {
+        draw.load();
+    }
+    let budget = 10 + draw.rng.below(50);
     draw.statements(budget);
     draw.finish()
 }
@@ -112,7 +118,10 @@ const FLOAT_MAX: f64 = 2.0;
 const INT_MAX: i64 = 40;
 /// Tiles are kept small, so that five hundred kernels run in seconds.
 const TILE_ELEMENTS: i64 = 4096;
-const DIM_EXTENTS: [i64; 12] = [1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 33, 0];
+/// Starts and ends of axes and loops are no larger than this, and indices than that.
+const BOUND_MAX: f64 = 1000.0;
+const INDEX_MAX: f64 = 1100.0;
+const DIM_EXTENTS: [i64; 11] = [1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 33];
 const AXIS_EXTENTS: [i64; 10] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 32];
 
 /// A value at hand.
@@ -185,14 +194,22 @@ impl Draw {
         item
     }
 
-    /// A value that fits, the newer the likelier.
+    /// A value that fits: of any type as likely as of any other, rather a tile, rather a new one.
     fn find(&mut self, fits: impl Fn(&Draw, Item) -> bool) -> Option<Item> {
-        let fitting: Vec<Item> = self.items.iter().copied().filter(|&i| fits(self, i)).collect();
-        let newest = fitting.len().saturating_sub(1 + self.rng.below(8));
-        match self.rng.percent(50) {
-            true => fitting.get(newest).copied(),
-            false => fitting.get(self.rng.below(fitting.len())).copied(),
+        let mut found: Vec<Item> = self.items.iter().copied().filter(|&i| fits(self, i)).collect();
+        let mut dtypes: Vec<DType> = found.iter().map(|&item| self.dtype(item)).collect();
+        dtypes.sort();
+        dtypes.dedup();
+        if dtypes.is_empty() {
+            return None;
         }
+        let dtype = self.rng.pick(&dtypes);
+        found.retain(|&item| self.dtype(item) == dtype);
+        if self.rng.percent(60) && found.iter().any(|&item| !self.ty(item).is_scalar()) {
+            found.retain(|&item| !self.ty(item).is_scalar());
+        }
+        let recent = if self.rng.percent(50) { found.len().min(6) } else { found.len() };
+        found.get(found.len() - 1 - self.rng.below(recent)).copied()
     }
 
     fn lanes(&self, axes: &AxisSet) -> i64 {
@@ -215,7 +232,7 @@ impl Draw {
         let extent = match name {
             "P" => self.rng.between(1, 4),
             _ if self.rng.percent(4) => 0,
-            _ => self.rng.pick(&DIM_EXTENTS[..11]),
+            _ => self.rng.pick(&DIM_EXTENTS),
         };
         let id = self.kernel.dims.push(DimData { name: name.to_owned() });
         self.dims.push((id, extent));

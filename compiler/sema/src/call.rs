@@ -452,8 +452,7 @@ impl<'a> Lower<'a> {
             return Some(env);
         }
         let program = self.program;
-        for knob in program.knobs.of_function(file, function) {
-            let knob: &'a str = knob;
+        for knob in program.knobs_of(file, &function.name.name) {
             if self.scopes.find(env, knob).0.is_some() {
                 continue;
             }

@@ -184,16 +184,20 @@ impl<'a> Lower<'a> {
     }
 
     /// An element type by name.
-    pub fn elem(&mut self, env: Env, name: &'a ast::Ident) -> Option<Elem> {
-        if let Some(dtype) = DType::from_name(&name.name) {
+    pub fn elem(&mut self, env: Env, name: &ast::Ident) -> Option<Elem> {
+        self.elem_named(env, &name.name, name.span)
+    }
+
+    /// An element type by name.
+    pub fn elem_named(&mut self, env: Env, name: &str, span: Span) -> Option<Elem> {
+        if let Some(dtype) = DType::from_name(name) {
             return Some(Elem::Known(dtype));
         }
-        let found = self.lookup(env, &name.name, name.span);
-        match found {
+        match self.lookup(env, name, span) {
             Some((Thing::Elem(elem), _)) => Some(elem),
             Some((Thing::Poison, _)) => None,
             found => {
-                self.not_a_type(name, found);
+                self.not_a_type(name, span, found);
                 None
             }
         }
@@ -201,31 +205,31 @@ impl<'a> Lower<'a> {
 
     #[cold]
     #[inline(never)]
-    fn not_a_type(&mut self, name: &ast::Ident, found: Option<(Thing<'a>, Option<Span>)>) {
+    fn not_a_type(&mut self, name: &str, span: Span, found: Option<(Thing<'a>, Option<Span>)>) {
         let mut report = match found {
             Some((thing, at)) => {
                 let text = self.thing_text(&thing);
                 let report = Diagnostic::error(
                     codes::E0211,
-                    name.span,
-                    format!("`{}` is {text}, not a type", name.name),
+                    span,
+                    format!("`{}` is {text}, not a type", name),
                     "an element type is needed here",
                 );
                 match at {
-                    Some(at) => report.with(at, format!("`{}` is declared here", name.name)),
+                    Some(at) => report.with(at, format!("`{}` is declared here", name)),
                     None => report,
                 }
             }
             None => Diagnostic::error(
                 codes::E0211,
-                name.span,
-                format!("there is no type `{}`", name.name),
+                span,
+                format!("there is no type `{}`", name),
                 "not a type",
             ),
         };
         let types = DType::ALL.iter().map(|dtype| dtype.name());
-        report = match closest(&name.name, types) {
-            Some(near) => report.replace("a similar type exists", name.span, near),
+        report = match closest(name, types) {
+            Some(near) => report.replace("a similar type exists", span, near),
             None => report.note("types are bool, i32, i64, f16, bf16, f32, and generics such as `<T: float>`"),
         };
         self.report(report);

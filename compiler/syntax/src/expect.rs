@@ -40,6 +40,15 @@ pub fn unexpected(
     let error = |code: Code, message: String, label: &str| {
         Diagnostic::error(code, span, message, label.to_string())
     };
+    for token in before.into_iter().chain([found]) {
+        if let Token::Ident(name) = &token.1
+            && is_foreign_keyword(name)
+        {
+            let message = format!("the language has no `{name}`");
+            return Diagnostic::error(codes::E0108, span_of(token), message, "not a word of it")
+                .help(foreign_keyword(name));
+        }
+    }
     if can_be(";") && starts_statement(&found.1) {
         let at = Span::new(file, end, end);
         return Diagnostic::error(codes::E0105, at, "a statement ends with `;`", "one is missing here")
@@ -49,10 +58,6 @@ pub fn unexpected(
         Token::Assign if !can_be("a name") => {
             return error(codes::E0108, "`=` assigns; equality is `==`".into(), "a value is wanted here")
                 .replace("compare", span, "==");
-        }
-        Token::Ident(name) if is_foreign_keyword(name) => {
-            return error(codes::E0108, format!("the language has no `{name}`"), "not a word of it")
-                .help(foreign_keyword(name));
         }
         Token::Bar if before.is_some_and(|(_, token, _)| *token == Token::Bar) => {
             return error(codes::E0106, "a closure has parameters".into(), "none here");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use tilec_driver::CompileError;
 use tilec_host::RuntimeError;
 use tilec_host::files::FileError;
 use tilec_vocab::Bug;
@@ -106,6 +107,15 @@ impl From<RuntimeError> for Failure {
             RuntimeError::Bug(bug) => bug.into(),
             RuntimeError::Device { .. } => Failure::Target(error.to_string()),
             other => Failure::Usage(other.to_string()),
+        }
+    }
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Failure {
+        match error {
+            CompileError::Specialise(message) => Failure::Usage(message),
+            CompileError::Bug(bug) => bug.into(),
         }
     }
 }

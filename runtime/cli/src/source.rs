@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tilec_ir::{Kernel, Module, Tile};
-use tilec_vocab::{Diagnostic, Severity, Sources, render};
+use tilec_vocab::{Diagnostic, Sources, render};
 
 use crate::failure::{Failure, Outcome};
 use crate::loader::FolderLoader;
@@ -43,13 +43,15 @@ pub fn front(path: &Path, talk: Talk) -> Result<Front, Failure> {
 
 /// Shows diagnostics on stderr.
 pub fn show(diagnostics: &[Diagnostic], sources: &Sources, talk: Talk) {
-    for diagnostic in diagnostics {
-        if talk.quiet && diagnostic.severity == Severity::Warning {
-            continue;
-        }
+    let shown = |diagnostic: &&Diagnostic| !talk.quiet || diagnostic.is_error();
+    for diagnostic in diagnostics.iter().filter(shown) {
         match talk.format {
-            ErrorFormat::Human => anstream::eprintln!("{}\n", render::human(diagnostic, sources)),
-            ErrorFormat::Json => anstream::eprintln!("{}", render::json(diagnostic, sources)),
+            ErrorFormat::Human => {
+                let one = std::slice::from_ref(diagnostic);
+                // Without a terminal the stream takes the colours out again.
+                anstream::eprint!("{}", render::render(one, sources, render::Style::Colour));
+            }
+            ErrorFormat::Json => anstream::eprintln!("{}", render::to_json(diagnostic, sources)),
         }
     }
 }

@@ -29,9 +29,14 @@ pub struct Extents {
     pub ints: BTreeMap<String, i64>,
 }
 
-/// Draws the `n`-th assignment: the first few walk the edges, the rest are random. `None` where
-/// no draw meets the kernel's `require` clauses.
-pub fn draw(kernel: &Kernel, n: usize, random: &mut Random) -> Option<Extents> {
+/// Draws the `n`-th assignment: the first few walk the edges, the rest are random; names in `fixed` keep
+/// their value. `None` where no draw meets the kernel's `require` clauses.
+pub fn draw(
+    kernel: &Kernel,
+    n: usize,
+    fixed: &BTreeMap<String, i64>,
+    random: &mut Random,
+) -> Option<Extents> {
     let blocked = blocked_dims(kernel);
     let in_shapes = shape_consts(kernel);
     for attempt in 0..TRIES {
@@ -39,6 +44,7 @@ pub fn draw(kernel: &Kernel, n: usize, random: &mut Random) -> Option<Extents> {
         for generic in kernel.generics.values() {
             let value = match &generic.kind {
                 GenericKind::DType(_) => continue,
+                _ if fixed.contains_key(&generic.name) => fixed[&generic.name],
                 GenericKind::Knob(choices) if choices.is_empty() => continue,
                 GenericKind::Knob(choices) => choices[n % choices.len()],
                 GenericKind::Const if in_shapes.contains(&generic.name) => CONSTS[n % CONSTS.len()],
@@ -49,7 +55,9 @@ pub fn draw(kernel: &Kernel, n: usize, random: &mut Random) -> Option<Extents> {
         let tiles: Vec<i64> = ints.values().copied().filter(|&v| v > 1).collect();
         let mut dims = BTreeMap::new();
         for dim in kernel.dims.values() {
-            let extent = if blocked.contains(&dim.name) {
+            let extent = if let Some(&extent) = fixed.get(&dim.name) {
+                extent
+            } else if blocked.contains(&dim.name) {
                 edge(n + attempt, &tiles, random)
             } else {
                 random.pick(&SMALL)

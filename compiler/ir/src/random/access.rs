@@ -2,14 +2,14 @@
 //!
 //! Loads go anywhere, in range or not. Stores begin with the indices that only this program has,
 //! and give each other dimension an axis of its own or a scalar, so that no element is written by
-//! two lanes.
+//! two lanes. Adds of which the order does not matter may leave the program's own indices out.
 
 use tilec_vocab::DType;
 
 use super::track::Track;
 use super::{Draw, Item, Output};
 use crate::kernel::{Axis, Param, ParamType, Value};
-use crate::ops::{BinaryOp, Op};
+use crate::ops::BinaryOp;
 use crate::types::{AxisSet, Elem, Extent};
 
 /// A tensor that the kernel writes.
@@ -93,10 +93,15 @@ impl Draw {
 
     pub(super) fn store_item(&mut self, item: Item) {
         let dtype = self.dtype(item);
+        let adds = dtype != DType::Bool && self.can_add(item, dtype) && self.rng.percent(25);
+        // Where any order of adding gives the same, programs may meet.
+        let meets = adds && (dtype.is_int() || self.depth == 0) && self.rng.percent(50);
+        let mut own = self.own.clone();
+        own.retain(|own| !(meets && self.kernel.ty(own.index).is_scalar()));
+        let mut dims: Vec<Extent> = own.iter().map(|own| own.extent).collect();
+        let mut indices: Vec<Value> = own.iter().map(|own| own.index).collect();
         let own: AxisSet =
-            self.own.iter().flat_map(|own| self.kernel.ty(own.index).axes.iter()).collect();
-        let mut dims: Vec<Extent> = self.own.iter().map(|own| own.extent).collect();
-        let mut indices: Vec<Value> = self.own.iter().map(|own| own.index).collect();
+            indices.iter().flat_map(|&index| self.kernel.ty(index).axes.iter()).collect();
         let axes: Vec<Axis> = self.ty(item).axes.iter().filter(|&a| !own.contains(a)).collect();
         for axis in axes {
             let (extent, index) = self.store_index(axis);
@@ -110,7 +115,6 @@ impl Draw {
                 None => return,
             });
         }
-        let adds = dtype != DType::Bool && self.can_add(item, dtype) && self.rng.percent(25);
         let name = format!("o{}", self.outputs.len());
         let elem = Elem::Known(dtype);
         let param = self.param(name, ParamType::Tensor { elem, dims, mutable: true });
@@ -134,8 +138,8 @@ impl Draw {
         }
     }
 
-    /// Whether adds of it in a loop come to the same in any order: integers wrap, and the sum of
-    /// these floats is exact.
+    /// Whether adds of it come to the same in any order: integers wrap, and the sum of so small
+    /// floats of every program is exact.
     fn can_add(&self, item: Item, dtype: DType) -> bool {
         let exact = Track { max: 64.0, grain: Some(4), err: 0.0 };
         dtype.is_int() || (dtype == DType::F32 && item.track.within(exact))
@@ -161,10 +165,5 @@ impl Draw {
             index = to.binary(BinaryOp::Sub, index, by);
         }
         (extent, index)
-    }
-
-    /// Whether anything is written in or under the block being drawn.
-    pub(super) fn writes(&self) -> bool {
-        self.kernel.insts.values().any(|inst| matches!(inst.op, Op::Store(_) | Op::AtomicAdd(_)))
     }
 }

@@ -3,8 +3,9 @@
 use tilec_vocab::Span;
 
 use super::track::Track;
-use super::{AXIS_EXTENTS, Draw, Item};
+use super::{AXIS_EXTENTS, Draw, INDEX_MAX, Item};
 use crate::kernel::{AxisData, Block, Value};
+use crate::ops::BinaryOp;
 use crate::types::{Elem, Extent, Type};
 
 /// How deep loops and branches go.
@@ -21,7 +22,7 @@ enum Carry {
 
 /// What may be added to an accumulator in one iteration.
 const TERM: Track = Track { max: 16.0, grain: Some(4), err: 0.0 };
-const TRIPS: f64 = 48.0;
+const TRIPS: f64 = 8.0;
 
 impl Draw {
     pub(super) fn statements(&mut self, budget: usize) {
@@ -60,23 +61,20 @@ impl Draw {
     }
 
     /// Bounds that give few iterations, perhaps none.
-    fn bounds(&mut self) -> Option<(Value, Value)> {
-        let lo = self.bound()?;
-        let hi = self.bound()?;
-        let (zero, most) = {
-            let mut to = self.to();
-            (to.int(-2), to.int(40))
-        };
-        use crate::ops::BinaryOp::{Max, Min};
-        let lo = if lo.track.max > 40.0 { self.to().binary(Max, lo.value, zero) } else { lo.value };
-        let hi = if hi.track.max > 40.0 { self.to().binary(Min, hi.value, most) } else { hi.value };
-        Some((lo, hi))
+    fn bounds(&mut self, lanes: i64) -> Option<(Value, Value)> {
+        let lo = self.bound()?.value;
+        let hi = self.bound()?.value;
+        let trips = if self.depth == 0 { 8 } else { 2 };
+        let mut to = self.to();
+        let most = to.int(trips * lanes);
+        let last = to.binary(BinaryOp::Add, lo, most);
+        Some((lo, to.binary(BinaryOp::Min, hi, last)))
     }
 
     fn for_loop(&mut self, budget: usize) -> Option<()> {
-        let (lo, hi) = self.bounds()?;
-        let axis = self.rng.percent(70).then(|| {
-            let lanes = self.rng.pick(&AXIS_EXTENTS[1..]);
+        let lanes = self.rng.percent(70).then(|| self.rng.pick(&AXIS_EXTENTS[1..]));
+        let (lo, hi) = self.bounds(lanes.unwrap_or(1))?;
+        let axis = lanes.map(|lanes| {
             let extent = Extent::Const(lanes);
             let name = self.rng.pick(&["n", "k", "m"]).to_owned();
             self.kernel.axes.push(AxisData { name, extent, full: false, span: Span::default() })
@@ -93,10 +91,10 @@ impl Draw {
         let params = self.kernel.blocks[body].params.clone();
         self.inside(body, |draw| {
             draw.axes.extend(axis);
-            draw.items.push(Item { value: params[0], track: Track::int(64.0) });
+            draw.items.push(Item { value: params[0], track: Track::int(INDEX_MAX) });
             if let Some(axis) = axis {
                 let index = draw.to().index(axis);
-                draw.keep(index, Track::int(128.0));
+                draw.keep(index, Track::int(INDEX_MAX));
             }
             for (&param, (_, carry)) in params[1..].iter().zip(&carried) {
                 if let Carry::Any(track) = *carry {
@@ -150,7 +148,7 @@ impl Draw {
         let Some(next) = next else { return param };
         let mut value = next.value;
         if let Carry::Sum(_) = carry {
-            value = self.to().binary(crate::ops::BinaryOp::Add, param, value);
+            value = self.to().binary(BinaryOp::Add, param, value);
         }
         if self.kernel.ty(value).axes != ty.axes {
             value = self.to().splat(value, &ty.axes);
@@ -159,10 +157,10 @@ impl Draw {
     }
 
     fn branch(&mut self, budget: usize) -> Option<()> {
-        let condition = self.find(|draw, item| {
-            draw.ty(item).is_scalar() && draw.ty(item).elem == Elem::BOOL
-        })?;
-        let results: Vec<Item> = (0..self.rng.below(3)).filter_map(|_| self.find(|_, _| true)).collect();
+        let condition =
+            self.find(|draw, item| draw.ty(item).is_scalar() && draw.ty(item).elem == Elem::BOOL)?;
+        let results: Vec<Item> =
+            (0..self.rng.below(3)).filter_map(|_| self.find(|_, _| true)).collect();
         let promises: Vec<Track> = results
             .iter()
             .map(|item| match self.carry(*item) {
@@ -173,7 +171,8 @@ impl Draw {
         for _ in 0..2 {
             let block = self.to().new_block([]);
             self.inside(block, |draw| {
-                draw.statements(draw.rng.clone().below(budget / 2 + 1));
+                let share = draw.rng.below(budget / 2 + 1);
+                draw.statements(share);
                 let yields: Vec<Value> = results
                     .iter()
                     .zip(&promises)

@@ -3,7 +3,7 @@
 use tilec_vocab::{DType, Span};
 
 use super::track::Track;
-use super::{AXIS_EXTENTS, Draw, Item};
+use super::{AXIS_EXTENTS, BOUND_MAX, Draw, INDEX_MAX, Item};
 use crate::kernel::{Axis, AxisData, ParamType};
 use crate::ops::{BinaryOp, CompareOp, Imm, Precision, ReduceOp, UnaryOp};
 use crate::types::{AxisSet, Elem, Extent};
@@ -82,7 +82,7 @@ impl Draw {
             false => self.rng.pick(&self.axes.clone()),
         };
         let value = self.to().index(axis);
-        Some(self.keep(value, Track::int(1e6)))
+        Some(self.keep(value, Track::int(INDEX_MAX)))
     }
 
     /// An axis over part of a range, whole, or full.
@@ -101,6 +101,8 @@ impl Draw {
         let data = AxisData { name, extent, full, span: Span::default() };
         let axis = self.to().axis(data, start, end);
         self.axes.push(axis);
+        let index = self.to().index(axis);
+        self.keep(index, Track::int(INDEX_MAX));
         Some(axis)
     }
 
@@ -113,13 +115,14 @@ impl Draw {
         }
         self.find(|draw, item| {
             let ty = draw.ty(item);
-            ty.is_scalar() && ty.elem == Elem::I64 && item.track.max <= 1000.0
+            ty.is_scalar() && ty.elem == Elem::I64 && item.track.max <= BOUND_MAX
         })
     }
 
     fn splat(&mut self) -> Option<Item> {
         let x = self.find(|_, _| true)?;
-        let axes: AxisSet = self.axes.clone().into_iter().filter(|_| self.rng.percent(40)).collect();
+        let axes: AxisSet =
+            self.axes.clone().into_iter().filter(|_| self.rng.percent(40)).collect();
         let union = self.ty(x).axes.union(&axes);
         if !self.small(&union) {
             return None;

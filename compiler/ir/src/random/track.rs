@@ -21,7 +21,8 @@ pub(super) struct Track {
     pub err: f64,
 }
 
-/// What the vector functions of a target may be off by, in units of the last place.
+/// What the vector functions of a target may be off by, in units of the last place of f32. The
+/// narrower types are computed in f32 and rounded once.
 const FUNCTION_ULPS: f64 = 16.0;
 
 /// Beyond this an error would hide what the comparison is for.
@@ -104,7 +105,8 @@ impl Track {
     pub fn unary(self, op: UnaryOp, dtype: DType) -> Option<Track> {
         // The functions are only asked where their slope and size are modest.
         let function = |max: f64, slope: f64| {
-            Track { max, grain: None, err: self.err * slope }.off_by(FUNCTION_ULPS, dtype)
+            let f32 = Track { max, grain: None, err: self.err * slope };
+            f32.off_by(FUNCTION_ULPS, DType::F32)?.rounded(dtype)
         };
         let of_exact = |max: f64| if self.is_equal() { function(max, 0.0) } else { None };
         match op {
@@ -134,9 +136,7 @@ impl Track {
             BinaryOp::Add | BinaryOp::Sub => self.max + other.max,
             BinaryOp::Mul => self.max * other.max,
             BinaryOp::Div | BinaryOp::Rem => self.max.max(other.max),
-            BinaryOp::Min | BinaryOp::Max | BinaryOp::And | BinaryOp::Or => {
-                self.max.max(other.max)
-            }
+            BinaryOp::Min | BinaryOp::Max | BinaryOp::And | BinaryOp::Or => self.max.max(other.max),
         };
         // What may wrap can be anything.
         Some(Track::int(if max < 9e18 { max } else { f64::INFINITY }))

@@ -4,9 +4,14 @@ use serde::Serialize;
 
 use crate::failure::Outcome;
 use crate::output;
+use crate::target::TARGETS;
 
 /// List the devices kernels can run on, and say of the others what is missing
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tilec devices
+  tilec devices --json")]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
@@ -19,24 +24,46 @@ struct List {
     devices: Vec<Row>,
 }
 
+/// One device; `units` and `features` are empty where it is not available.
 #[derive(Serialize)]
 struct Row {
     name: String,
     available: bool,
     about: String,
+    units: usize,
+    features: Vec<String>,
 }
 
 impl Args {
     /// Prints the list.
     pub fn run(self) -> Outcome {
-        let devices: Vec<Row> = Vec::new();
+        let devices: Vec<Row> = TARGETS
+            .into_iter()
+            .map(|target| match target.open(None) {
+                Ok(device) => {
+                    let info = device.info();
+                    let (units, features) = (info.units, info.features);
+                    Row { name: info.name, available: true, about: info.model, units, features }
+                }
+                Err(failure) => {
+                    let missing = target.missing().map(str::to_owned);
+                    Row {
+                        name: target.to_string(),
+                        available: false,
+                        about: missing.unwrap_or_else(|| failure.to_string()),
+                        units: 0,
+                        features: Vec::new(),
+                    }
+                }
+            })
+            .collect();
         if self.json {
             return output::print_json(&List { schema: "tilec.devices/1", devices });
         }
         let rows = devices.into_iter().map(|row| {
-            let available = if row.available { "yes" } else { "no" };
-            vec![row.name, available.to_owned(), row.about]
+            let units = if row.available { row.units.to_string() } else { "-".to_owned() };
+            vec![row.name, units, row.about, row.features.join(" ")]
         });
-        output::print_table(&["device", "available", "about"], &[], rows.collect())
+        output::print_table(&["device", "units", "about", "features"], &[1], rows.collect())
     }
 }

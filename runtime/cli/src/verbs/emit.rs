@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tilec_driver::{CompileError, InferError, infer};
 use tilec_ir::{GenericKind, Kernel, Module};
 use tilec_vocab::{DType, Specialisation};
 
@@ -64,69 +63,65 @@ impl Args {
             Stage::Tir => {
                 let kernel = kernel(module, self.kernel.as_deref())?;
                 let binding = self.binding(kernel, knobs)?;
-                let kernel = tilec_driver::optimise(kernel, &binding, &options).map_err(compile)?;
+                let kernel = tilec_driver::optimise(kernel, &binding, &options)?;
                 tilec_ir::print(&Module::new(vec![kernel], Vec::new()))
             }
         };
         output::print(&text)
     }
 
+    /// What the command line says of each generic parameter; knobs may be left out.
     fn binding(
         &self,
         kernel: &Kernel,
-        mut ints: BTreeMap<String, i64>,
+        knobs: BTreeMap<String, i64>,
     ) -> Result<Specialisation, Failure> {
-        let mut dtypes = BTreeMap::new();
+        let mut given: BTreeMap<String, String> =
+            knobs.into_iter().map(|(name, value)| (name, value.to_string())).collect();
         for text in &self.generics {
             let Some((name, value)) = text.split_once('=') else {
                 return Err(Failure::Usage(format!("`{text}` lacks `=`; write NAME=VALUE")));
             };
-            let Some(generic) = kernel.generics.values().find(|generic| generic.name == name) else {
-                return Err(usage(kernel, InferError::NoSuchKnob {
-                    name: name.to_owned(),
-                    known: kernel.generics.values().map(|g| g.name.clone()).collect(),
-                }));
-            };
-            match &generic.kind {
-                GenericKind::DType(class) => {
-                    let dtype = DType::from_name(value).filter(|dtype| class.contains(*dtype));
-                    let dtype = dtype.ok_or_else(|| {
-                        Failure::Usage(format!("`{value}` is not a {class} type for `{name}`"))
-                    })?;
-                    dtypes.insert(name.to_owned(), dtype);
-                }
-                GenericKind::Const | GenericKind::Knob(_) => {
-                    let value = value.parse().map_err(|_| {
-                        Failure::Usage(format!("`{value}` is not a whole number for `{name}`"))
-                    })?;
-                    ints.insert(name.to_owned(), value);
-                }
+            if given.insert(name.to_owned(), value.to_owned()).is_some() {
+                return Err(Failure::Usage(format!("`{name}` is given twice")));
             }
         }
-        // With no arguments to look at, this fills in the knobs and finds what is missing.
-        let dtype_named = |error| match error {
-            InferError::Unknown { generic, dtype: true } if dtypes.contains_key(&generic) => None,
-            other => Some(other),
-        };
-        let without_dtypes = without_dtypes(kernel);
-        let mut binding = infer(&without_dtypes, &[], &ints)
-            .map_err(|error| usage(kernel, error))?;
+        let mut binding = Specialisation::default();
         for generic in kernel.generics.values() {
-            let GenericKind::DType(_) = generic.kind else { continue };
-            match dtypes.get(&generic.name) {
-                Some(dtype) => {
-                    binding.dtypes.insert(generic.name.clone(), *dtype);
+            let name = &generic.name;
+            match (&generic.kind, given.remove(name)) {
+                (GenericKind::DType(class), Some(value)) => {
+                    let dtype = DType::from_name(&value).filter(|&dtype| class.contains(dtype));
+                    let dtype = dtype.ok_or_else(|| {
+                        Failure::Usage(format!("`{name}` takes a {class} type, not `{value}`"))
+                    })?;
+                    binding.dtypes.insert(name.clone(), dtype);
                 }
-                None => {
-                    let generic = generic.name.clone();
-                    let error = dtype_named(InferError::Unknown { generic, dtype: true });
-                    return Err(error.map_or_else(
-                        || Failure::Bug("an element type was lost".to_owned()),
-                        |error| usage(kernel, error),
-                    ));
+                (GenericKind::Const | GenericKind::Knob(_), Some(value)) => {
+                    let value = value.parse().map_err(|_| {
+                        Failure::Usage(format!("`{name}` takes a whole number, not `{value}`"))
+                    })?;
+                    binding.ints.insert(name.clone(), value);
+                }
+                (GenericKind::Knob(choices), None) if !choices.is_empty() => {
+                    binding.ints.insert(name.clone(), choices[0]);
+                }
+                (GenericKind::DType(_) | GenericKind::Const | GenericKind::Knob(_), None) => {
+                    let message = format!("kernel `{}` needs a value: {name}=…", kernel.name);
+                    return Err(Failure::Usage(message));
                 }
             }
         }
-        Ok(binding)
+        match given.into_keys().next() {
+            None => Ok(binding),
+            Some(name) => {
+                let known: Vec<&str> = kernel.generics.values().map(|g| g.name.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Err(Failure::Usage(format!(
+                    "kernel `{}` has no generic parameter `{name}`; it has {known}",
+                    kernel.name
+                )))
+            }
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Args {
             let mut sources = Sources::default();
             let id = sources.add(source.name, source.text);
             let text = &sources.file(id).text;
-            let formatted = match tilec_syntax::format(id, text) {
+            let formatted = match tilec_syntax::format(text) {
                 Ok(formatted) => formatted,
                 Err(diagnostics) => {
                     show(&diagnostics, &sources, talk);

@@ -1,0 +1,72 @@
+//! Properties of every pass over kernels drawn at random.
+
+use std::collections::BTreeSet;
+
+use tilec_ir::random::case;
+use tilec_ir::{Kernel, Op, print_kernel, verify};
+use tilec_passes::{Options, PASSES, optimise, pipeline};
+
+const KERNELS: u64 = 400;
+
+fn run(pass: &pipeline::Pass, kernel: &Kernel) -> Kernel {
+    pipeline::run(pass, kernel).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir))
+}
+
+#[test]
+fn each_pass_rests_after_one_run() {
+    for pass in PASSES {
+        let mut changed = 0;
+        for seed in 0..KERNELS {
+            let kernel = case(seed).kernel;
+            let once = run(pass, &kernel);
+            let (first, second) = (print_kernel(&once), print_kernel(&run(pass, &once)));
+            assert_eq!(first, second, "{} is not idempotent on seed {seed}", pass.name);
+            changed += u64::from(first != print_kernel(&kernel));
+        }
+        assert!(changed > KERNELS / 10, "{} changed {changed} kernels only", pass.name);
+    }
+}
+
+#[test]
+fn writes_stay() {
+    let writes = |kernel: &Kernel| {
+        let ops = kernel.walk().into_iter().map(|inst| kernel.insts[inst].op.clone());
+        ops.filter(Op::writes).map(|op| format!("{op:?}")).collect::<Vec<_>>()
+    };
+    // `fold` may drop a branch that is never taken or a loop without iterations, nothing else.
+    for pass in PASSES.iter().filter(|pass| pass.name != "fold") {
+        for seed in 0..KERNELS {
+            let kernel = case(seed).kernel;
+            assert_eq!(writes(&run(pass, &kernel)), writes(&kernel), "{} on {seed}", pass.name);
+        }
+    }
+}
+
+#[test]
+fn the_whole_pipeline_makes_kernels_smaller() {
+    let (mut before, mut after) = (0, 0);
+    for seed in 0..KERNELS {
+        let kernel = case(seed).kernel;
+        let small = optimise(&kernel, &Options::default()).unwrap();
+        verify(&small).unwrap();
+        before += kernel.walk().len();
+        after += small.walk().len();
+        let untouched = optimise(&kernel, &Options::none()).unwrap();
+        assert_eq!(print_kernel(&untouched), print_kernel(&kernel));
+    }
+    println!("{before} instructions, {after} after the pipeline");
+    assert!(after < before);
+}
+
+#[test]
+fn the_table_keeps_its_order() {
+    let mut seen = BTreeSet::new();
+    for pass in PASSES {
+        for name in pass.after {
+            assert!(seen.contains(name), "{} must come after {name}", pass.name);
+        }
+        assert!(seen.insert(pass.name), "{} stands twice", pass.name);
+        assert!(Options::default().without(pass.name).is_some());
+    }
+    assert!(Options::default().without("no such pass").is_none());
+}

@@ -1,0 +1,345 @@
+//! Expressions the launcher evaluates: grid extents and `require` conditions.
+//!
+//! They may use dimensions, constants, knobs and integer parameters, under whatever names a
+//! function knows them by.
+
+use tilec_ir::{BinaryOp, CompareOp, Elem, Extent, Imm, Op, UnaryOp, Value, limits};
+use tilec_syntax::ast::{self, Expr, ExprKind};
+use tilec_vocab::{Diagnostic, HostExpr, HostOp, Require, codes};
+
+use crate::lower::Lower;
+use crate::scope::{Callable, Env, Literal, Thing};
+
+/// What an expression gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Truth,
+}
+
+impl<'a> Lower<'a> {
+    /// Adds a condition to the kernel, unless it is there.
+    pub fn require(&mut self, env: Env, condition: &'a Expr) {
+        let Some((expr, kind)) = self.host(env, condition) else { return };
+        if kind != Kind::Truth {
+            self.report(
+                Diagnostic::error(
+                    codes::E0412,
+                    condition.span,
+                    "a requirement is a condition, this is a number",
+                    "an integer",
+                )
+                .help("compare it, as in `H % G == 0`"),
+            );
+            return;
+        }
+        if !self.host_fits(&expr, condition) {
+            return;
+        }
+        if self.kernel.requires.iter().any(|require| require.expr == expr) {
+            return;
+        }
+        if self.kernel.requires.len() >= limits::SIGNATURE {
+            self.report(Diagnostic::error(
+                codes::E0608,
+                condition.span,
+                format!("more than {} requirements", limits::SIGNATURE),
+                "one too many",
+            ));
+            return;
+        }
+        // The names of a function mean nothing to who launches the kernel.
+        let written = self.sources.text(condition.span);
+        let text =
+            if self.frame == 0 { written.to_string() } else { expr.to_string() };
+        self.kernel.requires.push(Require { expr, text });
+    }
+
+    /// A number the launcher evaluates.
+    pub fn host_number(&mut self, env: Env, number: &'a Expr) -> Option<HostExpr> {
+        let (expr, kind) = self.host(env, number)?;
+        if kind == Kind::Truth {
+            self.report(Diagnostic::error(
+                codes::E0313,
+                number.span,
+                "an extent is an integer, got a condition",
+                "`bool`",
+            ));
+            return None;
+        }
+        self.host_fits(&expr, number).then_some(expr)
+    }
+
+    fn host_fits(&mut self, expr: &HostExpr, at: &Expr) -> bool {
+        let text_bytes = self.sources.text(at.span).escape_default().count() + 2;
+        let fits = depth(expr) < limits::DEPTH && text_bytes < limits::REQUIRE_BYTES;
+        if !fits {
+            self.report(Diagnostic::error(
+                codes::E0608,
+                at.span,
+                format!("more than {} operations inside one another", limits::DEPTH),
+                "too long for the launcher",
+            ));
+        }
+        fits
+    }
+
+    fn host(&mut self, env: Env, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+        if !self.enter(expr.span) {
+            return None;
+        }
+        let result = self.host_kind(env, expr);
+        self.leave();
+        result
+    }
+
+    fn host_kind(&mut self, env: Env, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+        match &expr.kind {
+            ExprKind::Int(value) => Some((HostExpr::Int(*value), Kind::Number)),
+            ExprKind::Bool(value) => Some((HostExpr::Int(i64::from(*value)), Kind::Truth)),
+            ExprKind::Paren(inner) => self.host(env, inner),
+            ExprKind::Name(name) => self.host_name(env, name, expr),
+            ExprKind::Neg(inner) => {
+                let inner = self.host_of_kind(env, inner, Kind::Number)?;
+                Some((HostExpr::binary(HostOp::Sub, HostExpr::Int(0), inner), Kind::Number))
+            }
+            ExprKind::Not(inner) => {
+                let inner = self.host_of_kind(env, inner, Kind::Truth)?;
+                Some((HostExpr::Not(Box::new(inner)), Kind::Truth))
+            }
+            ExprKind::Chain { first, rest } => self.host_chain(env, first, rest),
+            ExprKind::Compare { op, left, right } => {
+                let left = self.host_of_kind(env, left, Kind::Number);
+                let right = self.host_of_kind(env, right, Kind::Number);
+                let op = match op {
+                    ast::CompareOp::Eq => HostOp::Eq,
+                    ast::CompareOp::Ne => HostOp::Ne,
+                    ast::CompareOp::Lt => HostOp::Lt,
+                    ast::CompareOp::Le => HostOp::Le,
+                    ast::CompareOp::Gt => HostOp::Gt,
+                    ast::CompareOp::Ge => HostOp::Ge,
+                };
+                Some((HostExpr::binary(op, left?, right?), Kind::Truth))
+            }
+            ExprKind::Call { function, args, over } => {
+                self.host_call(env, (function, args, over), expr)
+            }
+            ExprKind::Error => None,
+            ExprKind::Float(_)
+            | ExprKind::Cast { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Closure { .. }
+            | ExprKind::Tuple(_) => {
+                self.not_for_the_launcher(expr, None);
+                None
+            }
+        }
+    }
+
+    fn host_of_kind(&mut self, env: Env, expr: &'a Expr, wanted: Kind) -> Option<HostExpr> {
+        let (host, kind) = self.host(env, expr)?;
+        if kind == wanted {
+            return Some(host);
+        }
+        self.report(match wanted {
+            Kind::Truth => Diagnostic::error(
+                codes::E0312,
+                expr.span,
+                "`and`, `or` and `not` take truth values, got an integer",
+                "an integer",
+            ),
+            Kind::Number => Diagnostic::error(
+                codes::E0311,
+                expr.span,
+                "arithmetic and comparisons take integers here, got a condition",
+                "a condition",
+            ),
+        });
+        None
+    }
+
+    fn host_chain(
+        &mut self,
+        env: Env,
+        first: &'a Expr,
+        rest: &'a [(ast::BinaryOp, Expr)],
+    ) -> Option<(HostExpr, Kind)> {
+        let kind = match rest.first() {
+            Some((ast::BinaryOp::And | ast::BinaryOp::Or, _)) => Kind::Truth,
+            _ => Kind::Number,
+        };
+        let mut left = self.host_of_kind(env, first, kind);
+        for (op, right) in rest {
+            let by = self.host_of_kind(env, right, kind);
+            let op = match op {
+                ast::BinaryOp::Or => HostOp::Or,
+                ast::BinaryOp::And => HostOp::And,
+                ast::BinaryOp::Add => HostOp::Add,
+                ast::BinaryOp::Sub => HostOp::Sub,
+                ast::BinaryOp::Mul => HostOp::Mul,
+                ast::BinaryOp::Div => HostOp::Div,
+                ast::BinaryOp::Rem => HostOp::Rem,
+            };
+            if matches!(op, HostOp::Div | HostOp::Rem) && by == Some(HostExpr::Int(0)) {
+                self.report(Diagnostic::error(
+                    codes::E0602,
+                    right.span,
+                    format!("`{}` by a constant zero", op.symbol()),
+                    "always zero",
+                ));
+                return None;
+            }
+            left = match (left, by) {
+                (Some(left), Some(by)) => Some(HostExpr::binary(op, left, by)),
+                _ => None,
+            };
+        }
+        Some((left?, kind))
+    }
+
+    fn host_call(
+        &mut self,
+        env: Env,
+        (function, args, over): (&'a ast::Ident, &'a [ast::Arg], &'a [ast::Ident]),
+        expr: &'a Expr,
+    ) -> Option<(HostExpr, Kind)> {
+        let op = match self.lookup(env, &function.name, function.span) {
+            Some((Thing::Callable(Callable::Builtin(builtin)), _)) => match builtin.name {
+                "min" => Some(HostOp::Min),
+                "max" => Some(HostOp::Max),
+                "cdiv" => Some(HostOp::Cdiv),
+                _ => None,
+            },
+            _ => None,
+        };
+        let plain = over.is_empty() && args.iter().all(|arg| arg.name.is_none());
+        let (Some(op), true, Some((first, rest))) = (op, plain, args.split_first()) else {
+            self.not_for_the_launcher(expr, None);
+            return None;
+        };
+        if op == HostOp::Cdiv && rest.len() != 1 || rest.is_empty() {
+            self.not_for_the_launcher(expr, None);
+            return None;
+        }
+        let mut left = self.host_of_kind(env, &first.value, Kind::Number)?;
+        for arg in rest {
+            let right = self.host_of_kind(env, &arg.value, Kind::Number)?;
+            left = HostExpr::binary(op, left, right);
+        }
+        Some((left, Kind::Number))
+    }
+
+    fn host_name(&mut self, env: Env, name: &'a str, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+        match self.lookup(env, name, expr.span) {
+            Some((Thing::Literal(Literal::Int(value)), _)) => {
+                Some((HostExpr::Int(value), Kind::Number))
+            }
+            Some((Thing::Extent(extent), _)) => Some((self.host_extent(extent), Kind::Number)),
+            Some((Thing::Value(value), _)) => {
+                let host = self.host_value(value, limits::DEPTH);
+                if host.is_none() {
+                    self.not_for_the_launcher(expr, Some(value));
+                }
+                host
+            }
+            Some((Thing::Poison, _)) => None,
+            Some(_) => {
+                self.not_for_the_launcher(expr, None);
+                None
+            }
+            None => {
+                self.unknown_name(env, name, expr.span);
+                None
+            }
+        }
+    }
+
+    /// An extent by the name the launcher knows it by.
+    pub fn host_extent(&self, extent: Extent) -> HostExpr {
+        match extent {
+            Extent::Const(value) => HostExpr::Int(value),
+            Extent::Generic(_) | Extent::Dim(_) => HostExpr::Name(self.extent_text(extent)),
+        }
+    }
+
+    /// A scalar as the launcher would work it out, if it depends on nothing else.
+    fn host_value(&self, value: Value, depth: usize) -> Option<(HostExpr, Kind)> {
+        let depth = depth.checked_sub(1)?;
+        let inst = self.kernel.def(value)?;
+        let ty = self.kernel.ty(value);
+        if !ty.is_scalar() {
+            return None;
+        }
+        let arg = |n: usize| self.host_value(inst.args[n], depth);
+        let number = |host: Option<(HostExpr, Kind)>| match host? {
+            (host, Kind::Number) => Some(host),
+            _ => None,
+        };
+        match &inst.op {
+            Op::Const(Imm::Int(value)) => Some((HostExpr::Int(*value), Kind::Number)),
+            Op::Const(Imm::Bool(value)) => Some((HostExpr::Int(i64::from(*value)), Kind::Truth)),
+            Op::Dim(dim) => Some((self.host_extent(Extent::Dim(*dim)), Kind::Number)),
+            Op::Generic(generic) => Some((self.host_extent(Extent::Generic(*generic)), Kind::Number)),
+            Op::Scalar(param) if ty.elem.is_int() => {
+                Some((HostExpr::Name(self.kernel.params[*param].name.clone()), Kind::Number))
+            }
+            Op::Cast if ty.elem == Elem::I64 => Some((number(arg(0))?, Kind::Number)),
+            Op::Unary(UnaryOp::Neg) => {
+                let x = number(arg(0))?;
+                Some((HostExpr::binary(HostOp::Sub, HostExpr::Int(0), x), Kind::Number))
+            }
+            Op::Binary(op) => {
+                let op = match op {
+                    BinaryOp::Add => HostOp::Add,
+                    BinaryOp::Sub => HostOp::Sub,
+                    BinaryOp::Mul => HostOp::Mul,
+                    BinaryOp::Div => HostOp::Div,
+                    BinaryOp::Rem => HostOp::Rem,
+                    BinaryOp::Min => HostOp::Min,
+                    BinaryOp::Max => HostOp::Max,
+                    BinaryOp::And | BinaryOp::Or => return None,
+                };
+                Some((HostExpr::binary(op, number(arg(0))?, number(arg(1))?), Kind::Number))
+            }
+            Op::Compare(op) => {
+                let op = match op {
+                    CompareOp::Eq => HostOp::Eq,
+                    CompareOp::Ne => HostOp::Ne,
+                    CompareOp::Lt => HostOp::Lt,
+                    CompareOp::Le => HostOp::Le,
+                    CompareOp::Gt => HostOp::Gt,
+                    CompareOp::Ge => HostOp::Ge,
+                };
+                Some((HostExpr::binary(op, number(arg(0))?, number(arg(1))?), Kind::Truth))
+            }
+            _ => None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_for_the_launcher(&mut self, expr: &Expr, value: Option<Value>) {
+        let mut report = Diagnostic::error(
+            codes::E0408,
+            expr.span,
+            "the launcher evaluates this, before any program runs; it cannot know this value",
+            "not known to the launcher",
+        );
+        if let Some(value) = value {
+            let text = self.type_text(self.kernel.ty(value));
+            report = report.note(format!("it is `{text}`, worked out by the kernel"));
+        }
+        report = report.note(
+            "it knows dimensions, constants, knobs and integer parameters, and computes + - * / %, comparisons, and, or, not, min, max and cdiv",
+        );
+        self.report(report);
+    }
+}
+
+fn depth(expr: &HostExpr) -> usize {
+    match expr {
+        HostExpr::Int(_) | HostExpr::Name(_) => 1,
+        HostExpr::Not(x) => 1 + depth(x),
+        HostExpr::Binary(_, a, b) => 1 + depth(a).max(depth(b)),
+    }
+}

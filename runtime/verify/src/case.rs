@@ -1,0 +1,132 @@
+//! One case: a kernel under one specialisation and one set of arguments, against its spec.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tilec_driver::{CompileError, Options, compile, specialise};
+use tilec_host::{Device, RuntimeError, bind, launch};
+use tilec_interp::compare::{Comparison, Rule, compare};
+use tilec_interp::{Limits, Mode, Outcome, run};
+use tilec_ir::Kernel;
+use tilec_vocab::{Bug, DType};
+
+use crate::extents::{Extents, binding};
+use crate::inputs::{self, Inputs};
+
+/// What one case is drawn from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Dimensions, constants and knobs.
+    pub extents: Extents,
+    /// Element types by generic parameter.
+    pub dtypes: BTreeMap<String, DType>,
+    /// Seed of the arguments.
+    pub seed: u64,
+}
+
+/// An output held against the oracle.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The tensor.
+    pub output: String,
+    /// The comparison.
+    pub comparison: Comparison,
+}
+
+/// What the spec says: exactly, and as a plain low-precision program would compute it.
+pub struct Oracle {
+    inputs: Inputs,
+    exact: Outcome,
+    naive: Outcome,
+}
+
+/// Why a case could not be judged.
+#[derive(Debug)]
+pub enum CaseError {
+    /// The specialisation does not fit.
+    Compile(CompileError),
+    /// The device or the launch refused.
+    Runtime(RuntimeError),
+    /// The oracle refused: limits, or a spec that writes outside its tensors.
+    Oracle(String),
+}
+
+impl fmt::Display for CaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaseError::Compile(error) => error.fmt(f),
+            CaseError::Runtime(error) => error.fmt(f),
+            CaseError::Oracle(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for CaseError {}
+
+impl From<CompileError> for CaseError {
+    fn from(error: CompileError) -> CaseError {
+        CaseError::Compile(error)
+    }
+}
+
+impl From<RuntimeError> for CaseError {
+    fn from(error: RuntimeError) -> CaseError {
+        CaseError::Runtime(error)
+    }
+}
+
+impl From<Bug> for CaseError {
+    fn from(bug: Bug) -> CaseError {
+        CaseError::Compile(CompileError::Bug(bug))
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dtypes = self.dtypes.iter().map(|(name, dtype)| format!("{name}={dtype}"));
+        let dims = self.extents.dims.iter().map(|(name, n)| format!("{name}={n}"));
+        let ints = self.extents.ints.iter().map(|(name, n)| format!("{name}={n}"));
+        let parts: Vec<String> = dims.chain(ints).chain(dtypes).collect();
+        write!(f, "{} (seed {})", parts.join(" "), self.seed)
+    }
+}
+
+impl Oracle {
+    /// Runs the spec; `None` where no arguments meet the kernel's conditions.
+    pub fn new(kernel: &Kernel, spec: &Kernel, case: &Case) -> Result<Option<Oracle>, CaseError> {
+        let Some(inputs) = inputs::draw(kernel, &case.extents, &case.dtypes, case.seed) else {
+            return Ok(None);
+        };
+        let bound = specialise(spec, &binding(&case.extents, &case.dtypes))?;
+        let low = case.dtypes.values().next().copied().unwrap_or(DType::F32);
+        let low = if low.is_float() { low } else { DType::F32 };
+        let execute = |mode| {
+            run(&bound, inputs.for_oracle(), mode, Limits::default())
+                .map_err(|error| CaseError::Oracle(format!("the spec: {error}")))
+        };
+        let (exact, naive) = (execute(Mode::Exact)?, execute(Mode::Low(low))?);
+        Ok(Some(Oracle { inputs, exact, naive }))
+    }
+
+    /// Runs the kernel on a device and compares each of its outputs.
+    pub fn judge(
+        &self,
+        kernel: &Kernel,
+        case: &Case,
+        device: &dyn Device,
+        options: &Options,
+    ) -> Result<Vec<Judged>, CaseError> {
+        let artifact = compile(kernel, &binding(&case.extents, &case.dtypes), options)?;
+        let executable = device.load(&artifact)?;
+        let args = self.inputs.for_device()?;
+        launch(executable.as_ref(), &bind(&artifact.contract, &args)?)?;
+        let mut judged = Vec::new();
+        for (exact, naive) in self.exact.outputs.iter().zip(&self.naive.outputs) {
+            let actual = inputs::result(&args, &exact.name)?;
+            let comparison = compare(&actual, &exact.tensor, &naive.tensor, Rule::default())
+                .map_err(|error| Bug::new("verify", error.to_string()))?;
+            judged.push(Judged { output: exact.name.clone(), comparison });
+        }
+        Ok(judged)
+    }
+}
