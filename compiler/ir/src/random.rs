@@ -21,6 +21,7 @@ pub use coverage::Coverage;
 use track::Track;
 
 use crate::build::Builder;
+use crate::entity::Entity;
 use crate::kernel::{
     Axis, AxisData, Block, DimData, DimId, GridAxis, Kernel, Param, ParamData, ParamType, Value,
 };
@@ -96,6 +97,33 @@ pub fn element(dtype: DType, rng: &mut Rng) -> f64 {
         DType::Bool => rng.between(0, 1) as f64,
         DType::I32 | DType::I64 => rng.between(-4, INT_MAX) as f64,
         DType::F16 | DType::BF16 | DType::F32 => rng.between(-8, 8) as f64 / 4.0,
+    }
+}
+
+impl Case {
+    /// The extents of a tensor parameter under the case's dimensions; none for a number.
+    pub fn shape(&self, param: Param) -> Vec<i64> {
+        let extent = |extent: &Extent| match extent {
+            Extent::Const(n) => *n,
+            Extent::Dim(dim) => self.dims.iter().find(|(of, _)| of == dim).map_or(0, |(_, n)| *n),
+            Extent::Generic(_) => 0,
+        };
+        match &self.kernel.params[param].ty {
+            ParamType::Tensor { dims, .. } => dims.iter().map(extent).collect(),
+            ParamType::Scalar(_) => Vec::new(),
+        }
+    }
+
+    /// Random elements for a tensor parameter, row-major; integers and truth values as floats.
+    pub fn elements(&self, param: Param, seed: u64) -> Vec<f64> {
+        let mut rng = Rng::new(seed ^ ((param.index() as u64) << 32));
+        let count: i64 = self.shape(param).iter().product();
+        match self.kernel.params[param].ty {
+            ParamType::Tensor { elem: Elem::Known(dtype), .. } => {
+                (0..count).map(|_| element(dtype, &mut rng)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

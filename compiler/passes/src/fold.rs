@@ -20,9 +20,7 @@
 mod eval;
 mod identities;
 
-use tilec_ir::{
-    Block, Builder, Copier, Entity, Imm, Inst, InstData, Kernel, Op, Type, Value,
-};
+use tilec_ir::{Block, Builder, Copier, Entity, Imm, Inst, InstData, Kernel, Op, Type, Value};
 use tilec_vocab::Bug;
 
 use crate::rewrite::{Rewrite, rewrite};

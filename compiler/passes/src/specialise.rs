@@ -13,8 +13,7 @@
 //! lanes, a tile too large) is the caller's to hear of, in the kernel's own names; it is no bug.
 
 use tilec_ir::{
-    AxisSet, Elem, Extent, Generic, GenericKind, Imm, Kernel, Op, ParamType, Table, limits,
-    verify,
+    AxisSet, Elem, Extent, Generic, GenericKind, Imm, Kernel, Op, ParamType, Table, limits, verify,
 };
 use tilec_vocab::{Bug, DType, DTypeClass, Require, Span, Specialisation};
 
@@ -90,7 +89,10 @@ pub enum SpecialiseError {
         span: Span,
     },
     /// An axis would have no lanes, or too many.
-    #[error("axis `{axis}` of kernel `{kernel}` would have {lanes} lanes (from 1 to {})", limits::TILE_ELEMENTS)]
+    #[error(
+        "axis `{axis}` of kernel `{kernel}` would have {lanes} lanes (from 1 to {})",
+        limits::TILE_ELEMENTS
+    )]
     Lanes {
         /// The kernel.
         kernel: String,
@@ -102,7 +104,10 @@ pub enum SpecialiseError {
         span: Span,
     },
     /// A tile would be too large.
-    #[error("a tile over [{axes}] in kernel `{kernel}` would have {elements} elements (at most {})", limits::TILE_ELEMENTS)]
+    #[error(
+        "a tile over [{axes}] in kernel `{kernel}` would have {elements} elements (at most {})",
+        limits::TILE_ELEMENTS
+    )]
     Tile {
         /// The kernel.
         kernel: String,
@@ -168,11 +173,9 @@ fn unknown(kernel: &Kernel, binding: &Specialisation) -> Result<(), SpecialiseEr
     let known: Vec<String> = kernel.generics.values().map(|g| g.name.clone()).collect();
     match binding.dtypes.keys().chain(binding.ints.keys()).find(|name| !known.contains(name)) {
         None => Ok(()),
-        Some(name) => Err(SpecialiseError::Unknown {
-            kernel: kernel.name.clone(),
-            name: name.clone(),
-            known,
-        }),
+        Some(name) => {
+            Err(SpecialiseError::Unknown { kernel: kernel.name.clone(), name: name.clone(), known })
+        }
     }
 }
 
@@ -199,9 +202,7 @@ fn bind(
         }
         (GenericKind::DType(class), Some(&dtype), None) => match class.contains(dtype) {
             true => Ok(Bound::DType(dtype)),
-            false => {
-                Err(SpecialiseError::Class { kernel, name: owned, class: *class, dtype })
-            }
+            false => Err(SpecialiseError::Class { kernel, name: owned, class: *class, dtype }),
         },
         (GenericKind::Const, None, Some(&value)) => Ok(Bound::Int(value)),
         (GenericKind::Knob(choices), None, Some(&value)) => match choices.contains(&value) {

@@ -59,7 +59,12 @@ struct Operands {
 }
 
 fn axis(name: &str, extent: i64) -> AxisData {
-    AxisData { name: name.into(), extent: Extent::Const(extent), full: false, span: Span::default() }
+    AxisData {
+        name: name.into(),
+        extent: Extent::Const(extent),
+        full: false,
+        span: Span::default(),
+    }
 }
 
 /// A kernel that counts the lanes a random mask lets through, block by block.
@@ -135,7 +140,13 @@ fn sample(family: Family, random: &mut Random) -> Sample {
     Sample { kernel, inst, condition, m, n }
 }
 
-fn mask(b: &mut Builder<'_>, o: &Operands, family: Family, depth: i64, random: &mut Random) -> Value {
+fn mask(
+    b: &mut Builder<'_>,
+    o: &Operands,
+    family: Family,
+    depth: i64,
+    random: &mut Random,
+) -> Value {
     if depth == 0 {
         return comparison(b, o, family, random);
     }
@@ -289,7 +300,10 @@ fn judge(s: &Sample, plan: &Plan, w: &World, score: &mut Score) {
         let said_full = !inside(&plan.mixed, block, &leaf);
         let case = || {
             let text = tilec_ir::print_kernel(&s.kernel);
-            format!("block {block} of M, N = {:?}, a, b = {:?}, program {}\n{text}", w.dims, w.numbers, w.program)
+            format!(
+                "block {block} of M, N = {:?}, a, b = {:?}, program {}\n{text}",
+                w.dims, w.numbers, w.program
+            )
         };
         assert!(dead || !said_dead, "a dead block with a true lane: {}", case());
         assert!(full || !said_full || said_dead, "a full block with a false lane: {}", case());
@@ -333,7 +347,12 @@ fn classes_agree_with_brute_force() {
         let s = masks(family, count);
         println!(
             "{:<12} {:>5} {:>7} {:>7} {:>7} {:>7}",
-            format!("{family:?}"), s.masks, s.dead_found, s.dead, s.full_found, s.full
+            format!("{family:?}"),
+            s.masks,
+            s.dead_found,
+            s.dead,
+            s.full_found,
+            s.full
         );
         assert!(s.dead > 0 && s.full > 0, "{family:?} has blocks of every class");
         if matches!(family, Family::Single | Family::Differences) {

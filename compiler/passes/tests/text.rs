@@ -60,7 +60,9 @@ fn check(name: &str, change: impl Fn(&str, &Module<tilec_ir::Tile>) -> String) -
 fn passes_of_the_table() {
     let mut wrong = Vec::new();
     for pass in PASSES {
-        let run = |kernel: &Kernel| pipeline::run(pass, kernel).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir));
+        let run = |kernel: &Kernel| {
+            pipeline::run(pass, kernel).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir))
+        };
         wrong.extend(check(pass.name, |_, module| {
             let kernels = module.kernels.iter().map(run).collect();
             print(&Module::<tilec_ir::Tile>::new(kernels, Vec::new()))

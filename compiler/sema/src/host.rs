@@ -10,18 +10,38 @@ use tilec_vocab::{Diagnostic, HostExpr, HostOp, Require, codes};
 use crate::lower::Lower;
 use crate::scope::{Callable, Env, Literal, Thing};
 
-/// What an expression gives.
+/// A host expression on its way.
+struct Host {
+    expr: HostExpr,
+    kind: Kind,
+    /// Operations inside one another.
+    depth: usize,
+}
+
+/// What a host expression gives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,
     Truth,
 }
 
+impl Host {
+    fn leaf(expr: HostExpr, kind: Kind) -> Host {
+        Host { expr, kind, depth: 1 }
+    }
+
+    fn binary(op: HostOp, a: Host, b: Host, kind: Kind) -> Host {
+        let depth = 1 + a.depth.max(b.depth);
+        Host { expr: HostExpr::binary(op, a.expr, b.expr), kind, depth }
+    }
+}
+
 impl<'a> Lower<'a> {
     /// Adds a condition to the kernel, unless it is there.
     pub fn require(&mut self, env: Env, condition: &'a Expr) {
-        let Some((expr, kind)) = self.host(env, condition) else { return };
-        if kind != Kind::Truth {
+        let Some(host) = self.host(env, condition) else { return };
+        let text_bytes = self.sources.text(condition.span).escape_default().count() + 2;
+        if host.kind != Kind::Truth {
             self.report(
                 Diagnostic::error(
                     codes::E0412,
@@ -33,32 +53,31 @@ impl<'a> Lower<'a> {
             );
             return;
         }
-        if !self.host_fits(&expr, condition) {
+        if self.kernel.requires.iter().any(|require| require.expr == host.expr) {
             return;
         }
-        if self.kernel.requires.iter().any(|require| require.expr == expr) {
-            return;
-        }
-        if self.kernel.requires.len() >= limits::SIGNATURE {
-            self.report(Diagnostic::error(
-                codes::E0608,
-                condition.span,
-                format!("more than {} requirements", limits::SIGNATURE),
-                "one too many",
-            ));
+        let problem = if text_bytes > limits::REQUIRE_BYTES {
+            Some(format!("a requirement of more than {} bytes", limits::REQUIRE_BYTES))
+        } else if self.kernel.requires.len() >= limits::SIGNATURE {
+            Some(format!("more than {} requirements", limits::SIGNATURE))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.report(Diagnostic::error(codes::E0608, condition.span, problem, "too much"));
             return;
         }
         // The names of a function mean nothing to who launches the kernel.
         let written = self.sources.text(condition.span);
         let text =
-            if self.frame == 0 { written.to_string() } else { expr.to_string() };
-        self.kernel.requires.push(Require { expr, text });
+            if self.frame == 0 { written.to_string() } else { host.expr.to_string() };
+        self.kernel.requires.push(Require { expr: host.expr, text });
     }
 
     /// A number the launcher evaluates.
     pub fn host_number(&mut self, env: Env, number: &'a Expr) -> Option<HostExpr> {
-        let (expr, kind) = self.host(env, number)?;
-        if kind == Kind::Truth {
+        let host = self.host(env, number)?;
+        if host.kind == Kind::Truth {
             self.report(Diagnostic::error(
                 codes::E0313,
                 number.span,
@@ -67,47 +86,50 @@ impl<'a> Lower<'a> {
             ));
             return None;
         }
-        self.host_fits(&expr, number).then_some(expr)
+        Some(host.expr)
     }
 
-    fn host_fits(&mut self, expr: &HostExpr, at: &Expr) -> bool {
-        let text_bytes = self.sources.text(at.span).escape_default().count() + 2;
-        let fits = depth(expr) < limits::DEPTH && text_bytes < limits::REQUIRE_BYTES;
-        if !fits {
-            self.report(Diagnostic::error(
-                codes::E0608,
-                at.span,
-                format!("more than {} operations inside one another", limits::DEPTH),
-                "too long for the launcher",
-            ));
+    /// Deep trees are refused while they grow: they are walked and dropped by recursion.
+    fn shallow(&mut self, host: Host, at: &Expr) -> Option<Host> {
+        // One level is left for the division by the size of a block.
+        if host.depth < limits::DEPTH {
+            return Some(host);
         }
-        fits
+        self.report(Diagnostic::error(
+            codes::E0608,
+            at.span,
+            format!("more than {} operations inside one another", limits::DEPTH - 1),
+            "too long for the launcher",
+        ));
+        None
     }
 
-    fn host(&mut self, env: Env, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+    fn host(&mut self, env: Env, expr: &'a Expr) -> Option<Host> {
         if !self.enter(expr.span) {
             return None;
         }
         let result = self.host_kind(env, expr);
         self.leave();
-        result
+        self.shallow(result?, expr)
     }
 
-    fn host_kind(&mut self, env: Env, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+    fn host_kind(&mut self, env: Env, expr: &'a Expr) -> Option<Host> {
         match &expr.kind {
-            ExprKind::Int(value) => Some((HostExpr::Int(*value), Kind::Number)),
-            ExprKind::Bool(value) => Some((HostExpr::Int(i64::from(*value)), Kind::Truth)),
+            ExprKind::Int(value) => Some(Host::leaf(HostExpr::Int(*value), Kind::Number)),
+            ExprKind::Bool(value) => Some(Host::leaf(HostExpr::Int(i64::from(*value)), Kind::Truth)),
             ExprKind::Paren(inner) => self.host(env, inner),
             ExprKind::Name(name) => self.host_name(env, name, expr),
             ExprKind::Neg(inner) => {
                 let inner = self.host_of_kind(env, inner, Kind::Number)?;
-                Some((HostExpr::binary(HostOp::Sub, HostExpr::Int(0), inner), Kind::Number))
+                let zero = Host::leaf(HostExpr::Int(0), Kind::Number);
+                Some(Host::binary(HostOp::Sub, zero, inner, Kind::Number))
             }
             ExprKind::Not(inner) => {
                 let inner = self.host_of_kind(env, inner, Kind::Truth)?;
-                Some((HostExpr::Not(Box::new(inner)), Kind::Truth))
+                let depth = inner.depth + 1;
+                Some(Host { expr: HostExpr::Not(Box::new(inner.expr)), kind: Kind::Truth, depth })
             }
-            ExprKind::Chain { first, rest } => self.host_chain(env, first, rest),
+            ExprKind::Chain { first, rest } => self.host_chain(env, first, rest, expr),
             ExprKind::Compare { op, left, right } => {
                 let left = self.host_of_kind(env, left, Kind::Number);
                 let right = self.host_of_kind(env, right, Kind::Number);
@@ -119,7 +141,7 @@ impl<'a> Lower<'a> {
                     ast::CompareOp::Gt => HostOp::Gt,
                     ast::CompareOp::Ge => HostOp::Ge,
                 };
-                Some((HostExpr::binary(op, left?, right?), Kind::Truth))
+                Some(Host::binary(op, left?, right?, Kind::Truth))
             }
             ExprKind::Call { function, args, over } => {
                 self.host_call(env, (function, args, over), expr)
@@ -136,9 +158,9 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn host_of_kind(&mut self, env: Env, expr: &'a Expr, wanted: Kind) -> Option<HostExpr> {
-        let (host, kind) = self.host(env, expr)?;
-        if kind == wanted {
+    fn host_of_kind(&mut self, env: Env, expr: &'a Expr, wanted: Kind) -> Option<Host> {
+        let host = self.host(env, expr)?;
+        if host.kind == wanted {
             return Some(host);
         }
         self.report(match wanted {
@@ -163,7 +185,8 @@ impl<'a> Lower<'a> {
         env: Env,
         first: &'a Expr,
         rest: &'a [(ast::BinaryOp, Expr)],
-    ) -> Option<(HostExpr, Kind)> {
+        at: &'a Expr,
+    ) -> Option<Host> {
         let kind = match rest.first() {
             Some((ast::BinaryOp::And | ast::BinaryOp::Or, _)) => Kind::Truth,
             _ => Kind::Number,
@@ -180,7 +203,8 @@ impl<'a> Lower<'a> {
                 ast::BinaryOp::Div => HostOp::Div,
                 ast::BinaryOp::Rem => HostOp::Rem,
             };
-            if matches!(op, HostOp::Div | HostOp::Rem) && by == Some(HostExpr::Int(0)) {
+            if matches!(op, HostOp::Div | HostOp::Rem) && by.as_ref().is_some_and(|by| by.expr == HostExpr::Int(0))
+            {
                 self.report(Diagnostic::error(
                     codes::E0602,
                     right.span,
@@ -189,12 +213,9 @@ impl<'a> Lower<'a> {
                 ));
                 return None;
             }
-            left = match (left, by) {
-                (Some(left), Some(by)) => Some(HostExpr::binary(op, left, by)),
-                _ => None,
-            };
+            left = Some(self.shallow(Host::binary(op, left?, by?, kind), at)?);
         }
-        Some((left?, kind))
+        left
     }
 
     fn host_call(
@@ -202,7 +223,7 @@ impl<'a> Lower<'a> {
         env: Env,
         (function, args, over): (&'a ast::Ident, &'a [ast::Arg], &'a [ast::Ident]),
         expr: &'a Expr,
-    ) -> Option<(HostExpr, Kind)> {
+    ) -> Option<Host> {
         let op = match self.lookup(env, &function.name, function.span) {
             Some((Thing::Callable(Callable::Builtin(builtin)), _)) => match builtin.name {
                 "min" => Some(HostOp::Min),
@@ -224,19 +245,22 @@ impl<'a> Lower<'a> {
         let mut left = self.host_of_kind(env, &first.value, Kind::Number)?;
         for arg in rest {
             let right = self.host_of_kind(env, &arg.value, Kind::Number)?;
-            left = HostExpr::binary(op, left, right);
+            left = self.shallow(Host::binary(op, left, right, Kind::Number), expr)?;
         }
-        Some((left, Kind::Number))
+        Some(left)
     }
 
-    fn host_name(&mut self, env: Env, name: &'a str, expr: &'a Expr) -> Option<(HostExpr, Kind)> {
+    fn host_name(&mut self, env: Env, name: &'a str, expr: &'a Expr) -> Option<Host> {
         match self.lookup(env, name, expr.span) {
             Some((Thing::Literal(Literal::Int(value)), _)) => {
-                Some((HostExpr::Int(value), Kind::Number))
+                Some(Host::leaf(HostExpr::Int(value), Kind::Number))
             }
-            Some((Thing::Extent(extent), _)) => Some((self.host_extent(extent), Kind::Number)),
+            Some((Thing::Extent(extent), _)) => {
+                Some(Host::leaf(self.host_extent(extent), Kind::Number))
+            }
             Some((Thing::Value(value), _)) => {
-                let host = self.host_value(value, limits::DEPTH);
+                let mut budget = 256;
+                let host = self.host_value(value, &mut budget);
                 if host.is_none() {
                     self.not_for_the_launcher(expr, Some(value));
                 }
@@ -262,31 +286,36 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// A scalar as the launcher would work it out, if it depends on nothing else.
-    fn host_value(&self, value: Value, depth: usize) -> Option<(HostExpr, Kind)> {
-        let depth = depth.checked_sub(1)?;
+    /// A scalar as the launcher would work it out, if it depends on nothing else. A value may be
+    /// used many times on the way, so the tree is bounded by `budget`.
+    fn host_value(&self, value: Value, budget: &mut usize) -> Option<Host> {
+        *budget = budget.checked_sub(1)?;
         let inst = self.kernel.def(value)?;
         let ty = self.kernel.ty(value);
         if !ty.is_scalar() {
             return None;
         }
-        let arg = |n: usize| self.host_value(inst.args[n], depth);
-        let number = |host: Option<(HostExpr, Kind)>| match host? {
-            (host, Kind::Number) => Some(host),
-            _ => None,
+        let mut number = |n: usize| {
+            let host = self.host_value(*inst.args.get(n)?, budget)?;
+            (host.kind == Kind::Number && host.depth < limits::DEPTH / 2).then_some(host)
         };
         match &inst.op {
-            Op::Const(Imm::Int(value)) => Some((HostExpr::Int(*value), Kind::Number)),
-            Op::Const(Imm::Bool(value)) => Some((HostExpr::Int(i64::from(*value)), Kind::Truth)),
-            Op::Dim(dim) => Some((self.host_extent(Extent::Dim(*dim)), Kind::Number)),
-            Op::Generic(generic) => Some((self.host_extent(Extent::Generic(*generic)), Kind::Number)),
-            Op::Scalar(param) if ty.elem.is_int() => {
-                Some((HostExpr::Name(self.kernel.params[*param].name.clone()), Kind::Number))
+            Op::Const(Imm::Int(value)) => Some(Host::leaf(HostExpr::Int(*value), Kind::Number)),
+            Op::Const(Imm::Bool(value)) => {
+                Some(Host::leaf(HostExpr::Int(i64::from(*value)), Kind::Truth))
             }
-            Op::Cast if ty.elem == Elem::I64 => Some((number(arg(0))?, Kind::Number)),
+            Op::Dim(dim) => Some(Host::leaf(self.host_extent(Extent::Dim(*dim)), Kind::Number)),
+            Op::Generic(generic) => {
+                Some(Host::leaf(self.host_extent(Extent::Generic(*generic)), Kind::Number))
+            }
+            Op::Scalar(param) if ty.elem.is_int() => {
+                let name = self.kernel.params[*param].name.clone();
+                Some(Host::leaf(HostExpr::Name(name), Kind::Number))
+            }
+            Op::Cast if ty.elem == Elem::I64 => number(0),
             Op::Unary(UnaryOp::Neg) => {
-                let x = number(arg(0))?;
-                Some((HostExpr::binary(HostOp::Sub, HostExpr::Int(0), x), Kind::Number))
+                let zero = Host::leaf(HostExpr::Int(0), Kind::Number);
+                Some(Host::binary(HostOp::Sub, zero, number(0)?, Kind::Number))
             }
             Op::Binary(op) => {
                 let op = match op {
@@ -299,7 +328,7 @@ impl<'a> Lower<'a> {
                     BinaryOp::Max => HostOp::Max,
                     BinaryOp::And | BinaryOp::Or => return None,
                 };
-                Some((HostExpr::binary(op, number(arg(0))?, number(arg(1))?), Kind::Number))
+                Some(Host::binary(op, number(0)?, number(1)?, Kind::Number))
             }
             Op::Compare(op) => {
                 let op = match op {
@@ -310,7 +339,7 @@ impl<'a> Lower<'a> {
                     CompareOp::Gt => HostOp::Gt,
                     CompareOp::Ge => HostOp::Ge,
                 };
-                Some((HostExpr::binary(op, number(arg(0))?, number(arg(1))?), Kind::Truth))
+                Some(Host::binary(op, number(0)?, number(1)?, Kind::Truth))
             }
             _ => None,
         }
@@ -333,13 +362,5 @@ impl<'a> Lower<'a> {
             "it knows dimensions, constants, knobs and integer parameters, and computes + - * / %, comparisons, and, or, not, min, max and cdiv",
         );
         self.report(report);
-    }
-}
-
-fn depth(expr: &HostExpr) -> usize {
-    match expr {
-        HostExpr::Int(_) | HostExpr::Name(_) => 1,
-        HostExpr::Not(x) => 1 + depth(x),
-        HostExpr::Binary(_, a, b) => 1 + depth(a).max(depth(b)),
     }
 }

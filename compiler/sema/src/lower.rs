@@ -13,6 +13,7 @@ use tilec_ir::{
 use tilec_vocab::{Diagnostic, Sources, Span, codes};
 
 use crate::import::Program;
+use crate::knobs::Facts;
 use crate::report::Sink;
 use crate::scope::{Scopes, Thing, Var, VarId};
 
@@ -46,6 +47,8 @@ pub(crate) struct Frame {
 pub(crate) struct Lower<'a> {
     /// All files.
     pub program: &'a Program,
+    /// What is known of their functions.
+    pub facts: &'a Facts,
     /// Their texts.
     pub sources: &'a Sources,
     /// What is to be said.
@@ -93,18 +96,19 @@ impl<'a> Lower<'a> {
     /// A kernel with nothing in it.
     pub fn new(
         program: &'a Program,
+        facts: &'a Facts,
         sources: &'a Sources,
         sink: Sink,
         kernel: Kernel,
-        spec: bool,
     ) -> Lower<'a> {
         let (block, span) = (kernel.body, kernel.span);
         Lower {
             program,
+            facts,
             sources,
             sink,
             kernel,
-            spec,
+            spec: false,
             block,
             span,
             scopes: Scopes::default(),
@@ -136,6 +140,15 @@ impl<'a> Lower<'a> {
             diagnostic = diagnostic.with(frame.call, format!("in this call of {}", frame.callee));
         }
         self.sink.add(diagnostic);
+    }
+
+    /// Reports a warning, unless it is about a file that was only imported.
+    #[cold]
+    #[inline(never)]
+    pub fn warn(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.span().file == self.kernel.span.file {
+            self.sink.add(diagnostic);
+        }
     }
 
     /// Counts a step and a level of nesting; `false` once a limit is passed. Every `enter` that

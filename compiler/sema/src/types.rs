@@ -129,8 +129,7 @@ impl<'a> Lower<'a> {
                     format!("a tensor has no value until it is indexed: {text}"),
                     "the whole tensor",
                 )
-                .help(format!("index it with {}: `{name}[…]`", count(rank, "index")
-                    .replace("indexs", "indices")))
+                .help(format!("index it: `{name}[…]`, one index for each of its {}", count(rank, "dimension")))
             }
             _ => Diagnostic::error(
                 codes::E0219,
@@ -411,6 +410,14 @@ impl<'a> Lower<'a> {
             .help(format!("reduce it first: `max(… over {})`", self.axes_text(ty.axes.iter()))),
         );
         None
+    }
+
+    /// The axes an operand spans.
+    pub fn operand_axes(&self, operand: Operand) -> AxisSet {
+        match operand {
+            Operand::Literal(_) => AxisSet::new(),
+            Operand::Value(value) => self.kernel.ty(value).axes.clone(),
+        }
     }
 
     /// Whether a tile over these axes stays within the limit, whatever the knobs and constants.

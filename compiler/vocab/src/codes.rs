@@ -46,8 +46,6 @@ codes! {
     E0111 "grid on a function";
     E0112 "kernel without a grid";
     E0113 "more than one grid";
-    E0501 "nested too deeply";
-    E0502 "source too large";
     E0201 "unknown name";
     E0202 "no such file to import";
     E0203 "no such item in the imported file";
@@ -116,6 +114,10 @@ codes! {
     E0412 "requirement is not a condition";
     E0413 "kernel gives a value";
     E0414 "block size out of range";
+    E0415 "kernel without a grid";
+    E0416 "knob lists a value twice";
+    E0501 "nested too deeply";
+    E0502 "source too large";
     E0601 "integer constant out of range";
     E0602 "division by zero";
     E0603 "program too large once inlined";
@@ -125,6 +127,7 @@ codes! {
     E0607 "constant needed, run-time dimension given";
     E0608 "signature too large";
     E0609 "float constant out of range";
+    E0610 "not a constant";
     W0901 "unused variable";
     W0902 "unused parameter";
     W0903 "unused import";

@@ -61,9 +61,8 @@ fn binary(op: BinaryOp, a: Value, b: Value, to: &Builder<'_>) -> Option<Folded> 
         | BinaryOp::Or => true,
         BinaryOp::Sub | BinaryOp::Div | BinaryOp::Rem => false,
     };
-    with_literal(a, right)
-        .or_else(|| if commutes { with_literal(b, left) } else { None })
-        .or_else(|| match (op, left) {
+    with_literal(a, right).or_else(|| if commutes { with_literal(b, left) } else { None }).or_else(
+        || match (op, left) {
             // 0 / 0 = 0 and 0 % 0 = 0, so this holds for every divisor.
             (BinaryOp::Div | BinaryOp::Rem, Some(Imm::Int(0))) => Some(Folded::Imm(Imm::Int(0))),
             (BinaryOp::Sub | BinaryOp::Rem, _) if same && dtype.is_int() => {
@@ -73,7 +72,8 @@ fn binary(op: BinaryOp, a: Value, b: Value, to: &Builder<'_>) -> Option<Folded> 
                 Some(Folded::Value(a))
             }
             _ => None,
-        })
+        },
+    )
 }
 
 /// `x op k`.

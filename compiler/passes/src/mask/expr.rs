@@ -6,7 +6,8 @@
 use std::fmt::Write;
 
 use tilec_ir::{
-    Axis, BinaryOp, Builder, CompareOp, Copier, Elem, Kernel, Op, ParamType, ReduceOp, Value, ValueDef,
+    Axis, BinaryOp, Builder, CompareOp, Copier, Elem, Kernel, Op, ParamType, ReduceOp, Value,
+    ValueDef,
 };
 
 use super::scope::Scope;
@@ -70,10 +71,9 @@ impl Expr {
             (1, x) => x,
             (f, Expr::Int(n)) => Expr::Int(f.saturating_mul(n)),
             (f, Expr::Scale(g, x)) => x.scale(f.saturating_mul(g)),
-            (f, Expr::Sum(terms)) => terms
-                .into_iter()
-                .map(|term| term.scale(f))
-                .fold(Expr::Int(0), Expr::add),
+            (f, Expr::Sum(terms)) => {
+                terms.into_iter().map(|term| term.scale(f)).fold(Expr::Int(0), Expr::add)
+            }
             (f, x) => Expr::Scale(f, Box::new(x)),
         }
     }
@@ -130,7 +130,13 @@ impl Expr {
     /// `if a <= b then x else y`.
     pub fn if_le(a: Expr, b: Expr, x: Expr, y: Expr) -> Expr {
         match (&a, &b) {
-            (Expr::Int(a), Expr::Int(b)) => if a <= b { x } else { y },
+            (Expr::Int(a), Expr::Int(b)) => {
+                if a <= b {
+                    x
+                } else {
+                    y
+                }
+            }
             _ if x == y => x,
             _ => Expr::IfLe(Box::new([a, b, x, y])),
         }
@@ -139,11 +145,9 @@ impl Expr {
     /// Visits every leaf.
     pub fn leaves(&self, visit: &mut dyn FnMut(&Expr)) {
         match self {
-            Expr::Int(_)
-            | Expr::Value(_)
-            | Expr::First(_)
-            | Expr::Last(_)
-            | Expr::Extreme(..) => visit(self),
+            Expr::Int(_) | Expr::Value(_) | Expr::First(_) | Expr::Last(_) | Expr::Extreme(..) => {
+                visit(self)
+            }
             Expr::Sum(items) | Expr::Min(items) | Expr::Max(items) => {
                 items.iter().for_each(|item| item.leaves(visit));
             }

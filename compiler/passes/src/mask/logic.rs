@@ -35,7 +35,12 @@ pub fn disjunction(reader: &Reader<'_, '_>, value: Value, negated: bool) -> Disj
     expand(reader, value, negated, 0).unwrap_or_else(|| vec![vec![Atom::Opaque(value)]])
 }
 
-fn expand(reader: &Reader<'_, '_>, value: Value, negated: bool, depth: usize) -> Option<Disjunction> {
+fn expand(
+    reader: &Reader<'_, '_>,
+    value: Value,
+    negated: bool,
+    depth: usize,
+) -> Option<Disjunction> {
     if depth > 64 {
         return None;
     }

@@ -11,6 +11,7 @@
 //! `harmless` proves that a dead block changes nothing.
 
 pub mod classify;
+pub mod count;
 pub mod expr;
 pub mod harmless;
 pub mod linear;

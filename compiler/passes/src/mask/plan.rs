@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tilec_ir::{
-    BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef,
-};
+use tilec_ir::{BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef};
 use tilec_vocab::{DType, HostExpr, HostOp};
 
 use super::classify::{Blocks, Interval};
@@ -77,7 +75,8 @@ pub fn plan(scope: &Scope<'_>, inst: Inst) -> Option<Plan> {
                 Atom::AtLeastZero(_) => None,
             })
             .collect();
-        let harmless = harmless::check(kernel, inst, value).map_err(|why| why_not(kernel, inst, why));
+        let harmless =
+            harmless::check(kernel, inst, value).map_err(|why| why_not(kernel, inst, why));
         if harmless.is_ok() {
             live = intersect(&live, &blocks.met(&holds));
         }
@@ -124,9 +123,13 @@ fn conditions_of(kernel: &Kernel, inst: Inst) -> Vec<Value> {
 fn is_integer_logic(kernel: &Kernel, data: &tilec_ir::InstData) -> bool {
     match &data.op {
         Op::Compare(_) => kernel.ty(data.args[0]).elem.is_int(),
-        Op::Binary(BinaryOp::And | BinaryOp::Or) | Op::Unary(UnaryOp::Not) | Op::Splat | Op::Select => {
-            data.args.iter().any(|&arg| kernel.def(arg).is_some_and(|d| is_integer_logic(kernel, d)))
-        }
+        Op::Binary(BinaryOp::And | BinaryOp::Or)
+        | Op::Unary(UnaryOp::Not)
+        | Op::Splat
+        | Op::Select => data
+            .args
+            .iter()
+            .any(|&arg| kernel.def(arg).is_some_and(|d| is_integer_logic(kernel, d))),
         Op::Load(_) => true,
         _ => false,
     }
@@ -192,7 +195,9 @@ fn divides(scope: &Scope<'_>, reader: &Reader<'_, '_>, bounds: &[Value], step: i
     length.constant % step == 0
         && length.terms.iter().all(|(term, coefficient)| {
             let super::linear::Term::Scalar(value) = term else { return coefficient % step == 0 };
-            coefficient.checked_mul(known_divisor(scope.kernel, *value)).is_some_and(|c| c % step == 0)
+            coefficient
+                .checked_mul(known_divisor(scope.kernel, *value))
+                .is_some_and(|c| c % step == 0)
         })
 }
 
@@ -270,7 +275,8 @@ fn is_small(scope: &Scope<'_>, value: Value, depth: usize) -> bool {
         Op::Const(Imm::Int(n)) => n.abs() < SAFE,
         Op::Dim(_) | Op::Program(_) | Op::Generic(_) | Op::Index(_) => true,
         Op::Scalar(param) | Op::Load(param) => {
-            let (ParamType::Scalar(elem) | ParamType::Tensor { elem, .. }) = &kernel.params[*param].ty;
+            let (ParamType::Scalar(elem) | ParamType::Tensor { elem, .. }) =
+                &kernel.params[*param].ty;
             elem.known() == Some(DType::I32)
         }
         Op::Splat | Op::Cast => small(0),

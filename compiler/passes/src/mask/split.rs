@@ -129,7 +129,14 @@ impl<'k> Splitter<'_, 'k> {
                 }
                 None => until,
             };
-            return self.two_loops(plan, first, [from, boundary, until], initial, second.is_some(), to);
+            return self.two_loops(
+                plan,
+                first,
+                [from, boundary, until],
+                initial,
+                second.is_some(),
+                to,
+            );
         }
         self.segments(plan, &ends, initial, to)
     }
@@ -262,7 +269,14 @@ impl<'k> Splitter<'_, 'k> {
     }
 
     /// Blocks `from..until` as a range of indices.
-    fn piece(&self, plan: &Plan, from: Value, until: Value, full: bool, to: &mut Builder<'_>) -> Piece {
+    fn piece(
+        &self,
+        plan: &Plan,
+        from: Value,
+        until: Value,
+        full: bool,
+        to: &mut Builder<'_>,
+    ) -> Piece {
         let data = &self.scope.kernel.insts[plan.inst];
         let lo = self.copier.value(data.args[0]);
         let hi = self.copier.value(data.args[1]);
@@ -278,7 +292,13 @@ impl<'k> Splitter<'_, 'k> {
     }
 
     /// A copy of the loop over one piece. In a full one every lane is present and every mask true.
-    fn emit(&mut self, plan: &Plan, piece: &Piece, carried: &[Value], to: &mut Builder<'_>) -> Vec<Value> {
+    fn emit(
+        &mut self,
+        plan: &Plan,
+        piece: &Piece,
+        carried: &[Value],
+        to: &mut Builder<'_>,
+    ) -> Vec<Value> {
         let kernel = self.scope.kernel;
         let block = kernel.insts[plan.inst].blocks[0];
         let outside = (self.copier.clone(), self.known_true.len());
@@ -322,7 +342,12 @@ fn clamp(value: Value, low: Value, high: Value, to: &mut Builder<'_>) -> Value {
 }
 
 /// The least block at or after `at` that lies in some interval; `count` where there is none.
-fn next_inside(at: Value, intervals: &[(Value, Value)], count: Value, to: &mut Builder<'_>) -> Value {
+fn next_inside(
+    at: Value,
+    intervals: &[(Value, Value)],
+    count: Value,
+    to: &mut Builder<'_>,
+) -> Value {
     let mut next = count;
     for &(from, until) in intervals {
         let candidate = to.binary(BinaryOp::Max, from, at);

@@ -219,7 +219,7 @@ impl Args {
 
     /// `-o` names tensors the kernel writes, each file holds each name once, and can hold the type.
     fn check_outputs(&self, contract: &Contract) -> Outcome {
-        let mut places = Vec::new();
+        let mut places: Vec<(&PathBuf, &str)> = Vec::new();
         for output in &self.outputs {
             let name = &output.name;
             let written = contract.params.iter().find_map(|param| match &param.kind {
