@@ -129,12 +129,7 @@ fn rounded(mut tensor: TensorData, dtype: DType, mode: Mode) -> TensorData {
     tensor
 }
 
-fn number(
-    param: &ParamData,
-    dtype: DType,
-    arg: Argument,
-    mode: Mode,
-) -> Result<Data, InterpError> {
+fn number(param: &ParamData, dtype: DType, arg: Argument, mode: Mode) -> Result<Data, InterpError> {
     let argument = || param.name.clone();
     match (arg, dtype) {
         (Argument::Float(value), DType::F16 | DType::BF16 | DType::F32) => {

@@ -91,7 +91,9 @@ pub enum CompareError {
 impl fmt::Display for CompareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CompareError::Shape { got, wanted } => write!(f, "got shape {got:?}, wanted {wanted:?}"),
+            CompareError::Shape { got, wanted } => {
+                write!(f, "got shape {got:?}, wanted {wanted:?}")
+            }
             CompareError::Class { got, wanted } => write!(f, "got {got}, wanted {wanted}"),
         }
     }

@@ -63,11 +63,12 @@ impl TensorData {
 
     /// Whether the extents are not negative and their product is the number of elements.
     pub fn is_sound(&self) -> bool {
-        let extents = self.shape.iter().map(|&extent| usize::try_from(extent).ok());
+        // An extent of 0 makes any product 0; the others must not overflow on the way.
+        let mut extents = self.shape.iter().map(|&extent| usize::try_from(extent).ok());
         let product = if self.shape.contains(&0) {
-            extents.map(|extent| extent.map(|_| 0)).fold(Some(0), |all, one| all.and(one))
+            extents.all(|extent| extent.is_some()).then_some(0)
         } else {
-            extents.fold(Some(1_usize), |product, extent| product?.checked_mul(extent?))
+            extents.try_fold(1_usize, |product, extent| product.checked_mul(extent?))
         };
         product == Some(self.data.len())
     }

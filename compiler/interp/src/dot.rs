@@ -23,6 +23,9 @@ const ROWS: usize = 4;
 /// its type.
 pub(crate) fn dot(a: Operand, b: Operand, over: &[Axis], lanes: &Lanes, mode: Mode) -> Vec<f64> {
     let result = a.1.union(b.1).without(over);
+    if lanes.count(&result) == 0 || over.iter().any(|&axis| lanes.present(axis) == 0) {
+        return vec![0.0; lanes.count(&result)];
+    }
     let only = |x: &AxisSet, y: &AxisSet| x.without(over).without(y.as_slice());
     // The result's last axis should be a column, so that rows of `b` and of the result are runs.
     let last_is_of_a = result.iter().next_back().is_some_and(|axis| only(a.1, b.1).contains(axis));
@@ -63,7 +66,7 @@ pub(crate) fn dot(a: Operand, b: Operand, over: &[Axis], lanes: &Lanes, mode: Mo
     map1(&Loops::new(dims), &product, |x| x)
 }
 
-/// Sizes of the matrices.
+/// Sizes of the matrices; none is 0.
 struct Plan {
     batch: usize,
     rows: usize,
@@ -78,9 +81,6 @@ impl Plan {
     {
         let Plan { batch, rows, columns, depth } = *self;
         let mut out = vec![T::default(); batch * rows * columns];
-        if out.is_empty() || depth == 0 {
-            return out;
-        }
         let matrices = a.chunks_exact(rows * depth).zip(b.chunks_exact(depth * columns));
         for ((a, b), out) in matrices.zip(out.chunks_exact_mut(rows * columns)) {
             for row in (0..rows).step_by(ROWS) {

@@ -27,12 +27,8 @@ pub(crate) fn unary(op: UnaryOp, x: &Data, rounding: Rounding) -> Eval {
         Data::Int(_) | Data::Bool(_) => refuse(op.name(), &[x]),
     };
     match (op, x) {
-        (UnaryOp::Neg, Data::Int(x)) => {
-            Ok(Data::Int(x.iter().map(|x| x.wrapping_neg()).collect()))
-        }
-        (UnaryOp::Abs, Data::Int(x)) => {
-            Ok(Data::Int(x.iter().map(|x| x.wrapping_abs()).collect()))
-        }
+        (UnaryOp::Neg, Data::Int(x)) => Ok(Data::Int(x.iter().map(|x| x.wrapping_neg()).collect())),
+        (UnaryOp::Abs, Data::Int(x)) => Ok(Data::Int(x.iter().map(|x| x.wrapping_abs()).collect())),
         (UnaryOp::Not, Data::Bool(x)) => Ok(Data::Bool(x.iter().map(|x| !x).collect())),
         (UnaryOp::Not, _) => refuse(op.name(), &[x]),
         (UnaryOp::Neg, _) => float(|x| -x),
@@ -122,9 +118,7 @@ pub(crate) fn compare(op: CompareOp, a: &Data, b: &Data, loops: &Loops<2>) -> Ev
 /// `a` where the condition holds, else `b`; the other lane is not looked at.
 pub(crate) fn select(condition: &Data, a: &Data, b: &Data, loops: &Loops<3>) -> Eval {
     match (condition, a, b) {
-        (Data::Bool(c), Data::Float(a), Data::Float(b)) => {
-            Ok(Data::Float(choose(loops, c, a, b)))
-        }
+        (Data::Bool(c), Data::Float(a), Data::Float(b)) => Ok(Data::Float(choose(loops, c, a, b))),
         (Data::Bool(c), Data::Int(a), Data::Int(b)) => Ok(Data::Int(choose(loops, c, a, b))),
         (Data::Bool(c), Data::Bool(a), Data::Bool(b)) => Ok(Data::Bool(choose(loops, c, a, b))),
         _ => refuse("select", &[condition, a, b]),

@@ -108,7 +108,10 @@ impl fmt::Display for InterpError {
                 write!(f, "argument `{argument}`: shape {shape:?} with {elements} elements")
             }
             InterpError::Extent { argument, position, dim, wanted, set_by, got } => {
-                write!(f, "argument `{argument}`: dimension {position} (`{dim}`) is {got}, wanted ")?;
+                write!(
+                    f,
+                    "argument `{argument}`: dimension {position} (`{dim}`) is {got}, wanted "
+                )?;
                 match set_by {
                     Some(other) => write!(f, "{wanted} as in `{other}`"),
                     None => write!(f, "{wanted}"),

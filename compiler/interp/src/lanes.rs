@@ -48,7 +48,9 @@ impl Lanes {
         if !axes.contains(axis) {
             return 0;
         }
-        axes.iter().filter(|&other| other > axis).map(|other| self.present(other)).product()
+        let faster = axes.iter().filter(|&other| other > axis).map(|other| self.present(other));
+        // Overflows only beside an axis without lanes, where nobody takes a step.
+        faster.fold(1, usize::wrapping_mul)
     }
 
     /// Loops over a value that spans `over`, with operands that span others.
@@ -57,8 +59,10 @@ impl Lanes {
         over: &AxisSet,
         operands: [&AxisSet; K],
     ) -> Loops<K> {
-        Loops::new(over.iter().map(|axis| {
-            (self.present(axis), operands.map(|operand| self.stride(operand, axis)))
-        }))
+        Loops::new(
+            over.iter().map(|axis| {
+                (self.present(axis), operands.map(|operand| self.stride(operand, axis)))
+            }),
+        )
     }
 }

@@ -18,6 +18,11 @@ pub(crate) struct Loops<const K: usize> {
 impl<const K: usize> Loops<K> {
     /// From sizes and strides, outermost first.
     pub(crate) fn new(dims: impl IntoIterator<Item = (usize, [usize; K])>) -> Loops<K> {
+        let dims: Vec<(usize, [usize; K])> = dims.into_iter().collect();
+        if dims.iter().any(|&(size, _)| size == 0) {
+            // The other sizes may be beyond what can be multiplied.
+            return Loops { outer: Vec::new(), len: 0, step: [0; K], total: 0 };
+        }
         let mut merged: Vec<(usize, [usize; K])> = Vec::new();
         let mut total = 1;
         for (size, strides) in dims {
@@ -139,6 +144,9 @@ mod tests {
     }
 
     fn naive<const K: usize>(dims: &[(usize, [usize; K])]) -> Vec<[usize; K]> {
+        if dims.iter().any(|&(size, _)| size == 0) {
+            return Vec::new();
+        }
         dims.iter().fold(vec![[0; K]], |outer, &(size, strides)| {
             let step = |at: &[usize; K]| {
                 let at = *at;
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn points_are_those_of_nested_loops() {
-        let tables: [&[(usize, [usize; 2])]; 9] = [
+        let tables: [&[(usize, [usize; 2])]; 10] = [
             &[],
             &[(5, [1, 0])],
             &[(3, [4, 0]), (4, [1, 1])],
@@ -159,6 +167,7 @@ mod tests {
             &[(1, [7, 7]), (3, [0, 1]), (1, [9, 9]), (2, [1, 3])],
             &[(3, [1, 0]), (0, [1, 1])],
             &[(0, [1, 1]), (3, [1, 0])],
+            &[(usize::MAX, [1, 1]), (usize::MAX, [9, 0]), (0, [1, 0])],
             &[(2, [0, 0]), (3, [0, 0]), (2, [0, 1]), (2, [1, 0])],
         ];
         for dims in tables {

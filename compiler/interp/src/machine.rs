@@ -185,9 +185,7 @@ impl<'k> Machine<'k> {
     fn finish(self) -> Outcome {
         let mut outputs = Vec::new();
         for ((param, data), memory) in self.kernel.params.iter().zip(self.bound.memory) {
-            if let (Some(memory), ParamType::Tensor { mutable: true, .. }) =
-                (memory, &data.ty)
-            {
+            if let (Some(memory), ParamType::Tensor { mutable: true, .. }) = (memory, &data.ty) {
                 let (tensor, written) = memory.finish();
                 outputs.push(Output { param, name: data.name.clone(), tensor, written });
             }
@@ -262,6 +260,7 @@ impl<'k> Machine<'k> {
             carried.insert(0, Rc::new(Data::Int(vec![at])));
             self.set_all(params, carried)?;
             carried = self.block(data.blocks[0])?;
+            self.drop_values(params);
             next = at.checked_add(step).filter(|&at| at < hi);
         }
         self.set_all(&data.results, carried)
@@ -416,7 +415,13 @@ impl<'k> Machine<'k> {
     }
 
     fn drop_dead(&mut self, inst: Inst) {
-        for value in &self.last_uses[inst.index()] {
+        let dead = std::mem::take(&mut self.last_uses[inst.index()]);
+        self.drop_values(&dead);
+        self.last_uses[inst.index()] = dead;
+    }
+
+    fn drop_values(&mut self, values: &[Value]) {
+        for value in values {
             if let Some(data) = self.values[value.index()].take() {
                 self.alive -= data.len() as u64;
             }

@@ -42,7 +42,7 @@ pub(crate) struct Offsets {
 }
 
 fn join(a: i64, b: i64) -> i64 {
-    if a < 0 || b < 0 { ABSENT } else { a + b }
+    if a < 0 || b < 0 { ABSENT } else { a.wrapping_add(b) }
 }
 
 impl Offsets {
@@ -56,7 +56,7 @@ impl Memory {
     pub(crate) fn new(tensor: TensorData, dtype: DType, mutable: bool) -> Memory {
         let mut strides = vec![1_i64; tensor.shape.len()];
         for d in (1..tensor.shape.len()).rev() {
-            // Wraps only beside an extent of 0, where every access is absent.
+            // Here and in offsets: wraps only beside an extent of 0, where every access is absent.
             strides[d - 1] = strides[d].wrapping_mul(tensor.shape[d]);
         }
         let written = vec![false; if mutable { tensor.data.len() } else { 0 }];
@@ -92,7 +92,8 @@ impl Memory {
         for (d, (index, axes)) in indices.into_iter().enumerate() {
             let Data::Int(index) = index else { return bug("an index that is no integer") };
             let (extent, stride) = (self.shape[d], self.strides[d]);
-            let offset = |&i: &i64| if (0..extent).contains(&i) { i * stride } else { ABSENT };
+            let offset =
+                |&i: &i64| if (0..extent).contains(&i) { i.wrapping_mul(stride) } else { ABSENT };
             parts.push((axes.clone(), index.iter().map(offset).collect()));
         }
         // Small parts first; the widest sum is left to whoever walks over the result.

@@ -24,7 +24,8 @@ pub(crate) fn reduce(
     let kept = axes.without(over);
     let outputs = lanes.count(&kept);
     // Operand and output; the axes of the inner loops last. Runs along the operand's fastest axis.
-    let dims = |axis: Axis| (lanes.present(axis), [lanes.stride(axes, axis), lanes.stride(&kept, axis)]);
+    let dims =
+        |axis: Axis| (lanes.present(axis), [lanes.stride(axes, axis), lanes.stride(&kept, axis)]);
     let reduces_fastest = axes.iter().next_back().is_some_and(|axis| over.contains(&axis));
     let loops: Loops<2> = if reduces_fastest {
         Loops::new(kept.iter().chain(over.iter().copied()).map(dims))

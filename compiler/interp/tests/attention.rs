@@ -112,7 +112,8 @@ fn flash_is_the_spec_in_every_precision() {
     let spec = kernel(SPEC);
     for dtype in [DType::F32, DType::F16, DType::BF16] {
         let name = dtype.name();
-        let text = FLASH.replace("&T", &format!("&{name}")).replace("&mut T", &format!("&mut {name}"));
+        let text =
+            FLASH.replace("&T", &format!("&{name}")).replace("&mut T", &format!("&mut {name}"));
         let flash = kernel(&text.replace(": T[", &format!(": {name}[")));
         for shape in shapes() {
             // Inputs as the low type holds them, for all three.
@@ -160,7 +161,10 @@ fn planted_faults_are_found() {
     let naive = run(&spec, shape.arguments(), Mode::Low(DType::F32), Limits::default()).unwrap();
     let right = FLASH.replace("T[", "f32[");
     let faults = [
-        ("%limit: i64[m] = add %m, %shift", "%one: i64 = const 1\n %mm: i64[m] = add %m, %one\n %limit: i64[m] = add %mm, %shift"),
+        (
+            "%limit: i64[m] = add %m, %shift",
+            "%one: i64 = const 1\n %mm: i64[m] = add %m, %one\n %limit: i64[m] = add %mm, %shift",
+        ),
         ("%a1: f32[m, d] = mul %a, %c", "%a1: f32[m, d] = splat %a"),
         ("%y: f32[m] = sub %t, %by", "%y: f32[m] = sub %by, %t"),
     ];

@@ -157,10 +157,8 @@ fn the_grid() {
     assert_eq!(run([1, 1, 1], 3), [0]);
     assert_eq!(run([2, 1, 1], 0), [-1, -1]);
     assert_eq!(run([0, 1, 1], 1), [0; 0]);
-    let negative = vec![
-        Argument::Tensor(tilec_interp::TensorData::ints([1, 1, 1], [0])),
-        Argument::Int(-1),
-    ];
+    let negative =
+        vec![Argument::Tensor(tilec_interp::TensorData::ints([1, 1, 1], [0])), Argument::Int(-1)];
     let error = support::failure(text, negative, Limits::default());
     assert_eq!(error, InterpError::Grid("c".into()));
 }
@@ -216,16 +214,8 @@ fn signatures() {
     };
     let wanted = [
         (0, vector(&[1.0; 6]), "argument `x`: got 1 dimensions, wanted 2"),
-        (
-            0,
-            support::tensor(&[2, 4], [0.0; 8]),
-            "argument `x`: dimension 1 (`3`) is 4, wanted 3",
-        ),
-        (
-            1,
-            int_vector(&[1, 2, 3]),
-            "argument `y`: dimension 0 (`N`) is 3, wanted 2 as in `x`",
-        ),
+        (0, support::tensor(&[2, 4], [0.0; 8]), "argument `x`: dimension 1 (`3`) is 4, wanted 3"),
+        (1, int_vector(&[1, 2, 3]), "argument `y`: dimension 0 (`N`) is 3, wanted 2 as in `x`"),
         (0, support::tensor(&[2, 3], [0.0; 5]), "argument `x`: shape [2, 3] with 5 elements"),
         (1, vector(&[1.0; 2]), "argument `y`: got tensor of float, wanted tensor of int"),
         (2, Argument::Float(1.0), "argument `o`: got float, wanted tensor of float"),
@@ -330,6 +320,67 @@ fn dead_values_are_dropped() {
     let limits = Limits { steps: 1 << 20, elements: 600 };
     let found = run(&kernel(&text), args, Mode::Declared, limits).unwrap();
     assert_eq!(found.outputs[0].tensor.data, Data::Float(vec![2f64.powi(50); 100]));
+}
+
+/// Axes without lanes beside axes with far too many: nothing is computed, nothing overflows.
+#[test]
+fn no_lanes_beside_very_many() {
+    let text = "
+    spec @t(x: &f32[A, B, C, Z], o: &mut f32[A, B, C, Z]) {
+      %zero: i64 = const 0
+      %A: i64 = dim A
+      %B: i64 = dim B
+      %C: i64 = dim C
+      %Z: i64 = dim Z
+      axis a: A = %zero .. %A
+      axis b: B = %zero .. %B
+      axis c: C = %zero .. %C
+      axis z: Z = %zero .. %Z
+      %a0: i64[z] = index z
+      %nothing: i64[a, b, c, z] = splat %a0
+      %f: f32[a, b, c, z] = cast %nothing
+      %sum: f32[z] = sum %f over a, b, c
+      %sum2: f32[a, b, c, z] = add %f, %sum
+      %dot: f32[z] = dot %f, %sum2 over a, c, b
+      %x: f32[a, b, c, z] = load x[%nothing, %nothing, %nothing, %nothing]
+      %y: f32[a, b, c, z] = mul %x, %dot
+      store o[%nothing, %nothing, %nothing, %a0] = %y
+      yield
+    }";
+    let huge = i64::MAX;
+    let x = || {
+        let tensor = tilec_interp::TensorData::floats([huge, huge, huge, 0], []);
+        Argument::Tensor(tensor)
+    };
+    for mode in [Mode::Exact, Mode::Declared] {
+        assert!(floats(text, vec![x(), x()], mode).is_empty());
+    }
+}
+
+/// The deepest nesting there may be, on a small stack.
+#[test]
+fn deep_nesting() {
+    let mut text = String::from(
+        "spec @t(o: &mut f32[N]) { %f: f32 = const 1.0 %zero: i64 = const 0 %one: i64 = const 1 %yes: bool = const true\n",
+    );
+    let depth = tilec_ir::limits::DEPTH - 2;
+    for level in 0..depth {
+        text += &match level % 2 {
+            0 => "if %yes {\n".to_owned(),
+            _ => format!("for %i{level} = %zero .. %one {{\n"),
+        };
+    }
+    text += "store o[%zero] = %f\n";
+    for level in (0..depth).rev() {
+        text += match level % 2 {
+            0 => "yield } else { yield }\n",
+            _ => "yield }\n",
+        };
+    }
+    text += "yield }";
+    let run = move || floats(&text, vec![vector(&[0.0])], Mode::Declared);
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(run);
+    assert_eq!(thread.unwrap().join().unwrap(), [1.0]);
 }
 
 #[test]

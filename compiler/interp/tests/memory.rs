@@ -34,16 +34,8 @@ spec @t(x: &f32[L], i: &i64[L], o: &mut f32[N]) {
 }";
 
 /// Indices that a 32-bit or wrapping address would take for 1 or 2.
-const FAR: [i64; 8] = [
-    (1 << 32) + 1,
-    (1 << 31) + 1,
-    -((1 << 32) - 1),
-    i64::MAX,
-    i64::MIN,
-    i64::MIN + 1,
-    -1,
-    3,
-];
+const FAR: [i64; 8] =
+    [(1 << 32) + 1, (1 << 31) + 1, -((1 << 32) - 1), i64::MAX, i64::MIN, i64::MIN + 1, -1, 3];
 
 #[test]
 fn a_load_outside_its_dimension_gives_zero() {
@@ -157,7 +149,8 @@ fn a_store_spreads_its_value() {
 /// Every arrangement of two axes over a tensor's dimensions, against plain loops.
 #[test]
 fn indices_of_any_shape() {
-    let forms: [(&str, fn(i64, i64) -> [i64; 2]); 6] = [
+    type Indices = fn(i64, i64) -> [i64; 2];
+    let forms: [(&str, Indices); 6] = [
         ("%m, %n", |m, n| [m, n]),
         ("%n, %m", |m, n| [n, m]),
         ("%mn, %n", |m, n| [m + n, n]),
@@ -179,12 +172,11 @@ fn indices_of_any_shape() {
               %n: i64[n] = index n
               %mn: i64[m, n] = add %m, %n
               %both: i64[m, n] = sub %mn, %mn
-              %x: i64{} = load x[{indices}]
+              %x: i64[m, n] = load x[{indices}]
               %y: i64[m, n] = add %both, %x
               store o[%m, %n] = %y
               yield
-            }}",
-            "[m, n]"
+            }}"
         );
         let (a, b, rows, columns) = (4, 5, 3, 6);
         let x: Vec<i64> = (100..100 + a * b).collect();
@@ -234,7 +226,7 @@ fn tensors_of_every_class_and_rank() {
     assert!(found.output("b").is_none());
 }
 
-/// Each program adds its row to one element; with `{read}` it also reads what it adds to.
+/// Each program adds its row to one element.
 const ADD: &str = "
 kernel @t(x: &T[M], o: &mut T[N])
   grid m in M
@@ -311,8 +303,7 @@ fn a_program_sees_its_own_writes_only() {
     let kernel = kernel(text);
     for order in [Order::Forward, Order::Reverse, Order::Shuffled(1)] {
         let args = vec![int_vector(&[1, 2, 3]), int_vector(&[0; 3])];
-        let found =
-            run_in_order(&kernel, args, Mode::Declared, Limits::default(), order).unwrap();
+        let found = run_in_order(&kernel, args, Mode::Declared, Limits::default(), order).unwrap();
         let seen = [2_101_000, 3_102_001, 103_002];
         assert_eq!(found.outputs[0].tensor.data, Data::Int(vec![101, 102, 103]), "{order:?}");
         assert_eq!(found.outputs[1].tensor.data, Data::Int(seen.to_vec()), "{order:?}");
@@ -341,7 +332,8 @@ fn loads_and_stores_keep_their_order() {
 fn tensors_are_rounded_to_their_type() {
     let text = "spec @t(o: &mut bf16[N]) { yield }";
     let args = || vec![vector(&[1.0, 1.001, NAN])];
-    let (declared, exact) = (floats(text, args(), Mode::Declared), floats(text, args(), Mode::Exact));
+    let (declared, exact) =
+        (floats(text, args(), Mode::Declared), floats(text, args(), Mode::Exact));
     assert!(support::same(&declared, &[1.0, 1.0, NAN]));
     assert!(support::same(&exact, &[1.0, 1.001, NAN]));
 }

@@ -1,11 +1,11 @@
-//! Each op in each mode, on numbers worked out elsewhere.
+//! Each element-wise op in each mode, on numbers worked out elsewhere.
 //!
 //! The float tables were made in Python: results in 60 decimal digits, rounded once to each type.
 
 mod support;
 
-use support::{bool_vector, floats, int_vector, ints, output, same, vector};
-use tilec_interp::{Argument, Data, Mode, TensorData};
+use support::{bool_vector, floats, int_vector, ints, same, truths, vector};
+use tilec_interp::{Argument, Mode};
 use tilec_vocab::DType;
 
 const INF: f64 = f64::INFINITY;
@@ -62,7 +62,7 @@ fn check_float(op: &str, args: &[f64], wanted: [f64; 4]) {
 #[test]
 fn unary_floats() {
     let table = [
-        ("exp", 1.0, [2.718281828459045, 2.7182817459106445, 2.71875, 2.71875]),
+        ("exp", 1.0, [std::f64::consts::E, 2.7182817459106445, 2.71875, 2.71875]),
         ("exp", -2.5, [0.0820849986238988, 0.08208499848842621, 0.08209228515625, 0.08203125]),
         ("exp", 10.0, [22026.465794806718, 22026.46484375, 22032.0, 22016.0]),
         (
@@ -90,7 +90,11 @@ fn unary_floats() {
         ("sqrt", 2.0, [std::f64::consts::SQRT_2, 1.4142135381698608, 1.4140625, 1.4140625]),
         ("sqrt", 9.0, [3.0, 3.0, 3.0, 3.0]),
         ("sqrt", 0.375, [0.6123724356957945, 0.6123724579811096, 0.6123046875, 0.61328125]),
-        ("rsqrt", 2.0, [std::f64::consts::FRAC_1_SQRT_2, 0.7071067690849304, 0.70703125, 0.70703125]),
+        (
+            "rsqrt",
+            2.0,
+            [std::f64::consts::FRAC_1_SQRT_2, 0.7071067690849304, 0.70703125, 0.70703125],
+        ),
         ("rsqrt", 16.0, [0.25, 0.25, 0.25, 0.25]),
         ("rsqrt", 0.375, [1.632993161855452, 1.632993221282959, 1.6328125, 1.6328125]),
         ("neg", 1.5, [-1.5, -1.5, -1.5, -1.5]),
@@ -125,10 +129,20 @@ fn unary_floats_at_the_ends() {
 #[test]
 fn binary_floats() {
     let table = [
-        ("add", 1.5703125, 0.000732421875, [1.571044921875, 1.571044921875, 1.5712890625, 1.5703125]),
+        (
+            "add",
+            1.5703125,
+            0.000732421875,
+            [1.571044921875, 1.571044921875, 1.5712890625, 1.5703125],
+        ),
         ("add", 252.0, 1.0078125, [253.0078125, 253.0078125, 253.0, 253.0]),
         ("add", 192.0, -0.625, [191.375, 191.375, 191.375, 191.0]),
-        ("sub", 1.5703125, 0.000732421875, [1.569580078125, 1.569580078125, 1.5693359375, 1.5703125]),
+        (
+            "sub",
+            1.5703125,
+            0.000732421875,
+            [1.569580078125, 1.569580078125, 1.5693359375, 1.5703125],
+        ),
         ("sub", 192.0, -0.625, [192.625, 192.625, 192.625, 193.0]),
         (
             "mul",
@@ -209,16 +223,10 @@ fn integers_wrap_and_round_down() {
     }
 }
 
-fn truths(text: &str, args: Vec<Argument>) -> Vec<bool> {
-    match output(text, args, Mode::Declared).data {
-        Data::Bool(data) => data,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn logic() {
-    let (a, b) = (bool_vector(&[true, true, false, false]), bool_vector(&[true, false, true, false]));
+    let (a, b) =
+        (bool_vector(&[true, true, false, false]), bool_vector(&[true, false, true, false]));
     for (op, wanted) in [
         ("and", [true, false, false, false]),
         ("or", [true, true, true, false]),
@@ -260,7 +268,8 @@ fn comparisons() {
 fn select_takes_one_lane_only() {
     let c = bool_vector(&[true, false, true]);
     let text = elementwise("select", &["bool", "f32", "f32"], "f32");
-    let args = vec![c.clone(), vector(&[1.0, NAN, 3.0]), vector(&[INF, 5.0, NAN]), vector(&[0.0; 3])];
+    let args =
+        vec![c.clone(), vector(&[1.0, NAN, 3.0]), vector(&[INF, 5.0, NAN]), vector(&[0.0; 3])];
     assert_eq!(floats(&text, args, Mode::Declared), [1.0, 5.0, 3.0]);
     let text = elementwise("select", &["bool", "i32", "i32"], "i32");
     let args = vec![c, int_vector(&[1, 2, 3]), int_vector(&[4, 5, 6]), int_vector(&[0; 3])];
@@ -319,216 +328,29 @@ fn casts_to_floats_round_once() {
     assert_eq!(floats(&text, args, Mode::Declared), [1.0, 0.0]);
 }
 
-/// A reduction of `x: ty[M, N]` over the axes named, to a tensor over the others.
-fn reduction(op: &str, ty: &str, over: &str, kept: &str) -> String {
-    let index = if kept.is_empty() { "" } else { &format!("%{kept}") };
-    let (axes, dims) = match kept {
-        "" => (String::new(), String::new()),
-        _ => (format!("[{kept}]"), kept.to_uppercase()),
-    };
-    format!(
-        "spec @t(x: &{ty}[M, N], o: &mut {ty}[{dims}]) {{
-            %zero: i64 = const 0
-            %M: i64 = dim M
-            %N: i64 = dim N
-            axis m: M = %zero .. %M
-            axis n: N = %zero .. %N
-            %m: i64[m] = index m
-            %n: i64[n] = index n
-            %x: {ty}[m, n] = load x[%m, %n]
-            %y: {ty}{axes} = {op} %x over {over}
-            store o[{index}] = %y
-            yield
-        }}"
-    )
-}
-
-fn matrix(rows: usize, columns: usize, data: Data) -> Argument {
-    Argument::Tensor(TensorData { shape: vec![rows as i64, columns as i64], data })
-}
-
+/// An `f16` tensor in low `f32`: results are f32, what memory holds is f16.
 #[test]
-fn reductions_of_floats() {
-    let x = Data::Float(vec![1.0, -2.0, 4.0, 8.0, -16.0, 32.0]);
-    let table = [
-        ("sum", [3.0, 24.0].as_slice(), [9.0, -18.0, 36.0].as_slice(), 27.0),
-        ("max", &[4.0, 32.0], &[8.0, -2.0, 32.0], 32.0),
-        ("min", &[-2.0, -16.0], &[1.0, -16.0, 4.0], -16.0),
-    ];
-    for (op, over_n, over_m, over_both) in table {
-        for ty in FLOATS {
-            for mode in [Mode::Exact, Mode::Declared, Mode::Low(DType::F16)] {
-                let run = |over, kept, zeros: usize| {
-                    let shape = if kept == "" { vec![] } else { vec![zeros as i64] };
-                    let out = Argument::Tensor(TensorData::floats(shape, vec![0.0; zeros]));
-                    let args = vec![matrix(2, 3, x.clone()), out];
-                    floats(&reduction(op, ty, over, kept), args, mode)
-                };
-                assert_eq!(run("n", "m", 2), over_n, "{op}");
-                assert_eq!(run("m", "n", 3), over_m, "{op}");
-                assert_eq!(run("m, n", "", 1), [over_both], "{op}");
-                assert_eq!(run("n, m", "", 1), [over_both], "{op}");
-            }
-        }
-    }
-}
-
-#[test]
-fn reductions_of_integers_and_truth_values() {
-    let x = Data::Int(vec![1, -2, 4, i64::MAX, 1, 0]);
-    let table = [("sum", [3, i64::MIN]), ("max", [4, i64::MAX]), ("min", [-2, 0])];
-    for (op, wanted) in table {
-        let args = vec![matrix(2, 3, x.clone()), int_vector(&[0; 2])];
-        assert_eq!(ints(&reduction(op, "i64", "n", "m"), args, Mode::Declared), wanted, "{op}");
-    }
-    let x = Data::Bool(vec![true, false, false, true, true, false]);
-    for (op, wanted) in [("all", [true, false, false]), ("any", [true, true, false])] {
-        let args = vec![matrix(2, 3, x.clone()), bool_vector(&[false; 3])];
-        assert_eq!(truths(&reduction(op, "bool", "m", "n"), args), wanted, "{op}");
-    }
-}
-
-#[test]
-fn reductions_of_no_lane() {
-    for (op, wanted) in [("sum", 0.0), ("max", -INF), ("min", INF)] {
-        let args = vec![matrix(2, 0, Data::Float(vec![])), vector(&[NAN; 2])];
-        for mode in [Mode::Exact, Mode::Declared, Mode::Low(DType::BF16)] {
-            let found = floats(&reduction(op, "f16", "n", "m"), args.clone(), mode);
-            assert_eq!(found, [wanted; 2], "{op}");
-        }
-    }
-    for (op, wanted) in [("sum", 0), ("max", i64::MIN), ("min", i64::MAX)] {
-        let args = vec![matrix(0, 2, Data::Int(vec![])), int_vector(&[5; 2])];
-        assert_eq!(ints(&reduction(op, "i64", "m", "n"), args, Mode::Declared), [wanted; 2]);
-    }
-    for (op, wanted) in [("all", true), ("any", false)] {
-        let args = vec![matrix(2, 0, Data::Bool(vec![])), bool_vector(&[!wanted; 2])];
-        assert_eq!(truths(&reduction(op, "bool", "n", "m"), args), [wanted; 2], "{op}");
-    }
-}
-
-#[test]
-fn nan_and_infinity_in_reductions() {
-    let x = Data::Float(vec![1.0, NAN, 2.0, INF, -INF, 0.0]);
-    for (op, wanted) in [("sum", [NAN, NAN]), ("max", [NAN, INF]), ("min", [NAN, -INF])] {
-        let args = vec![matrix(2, 3, x.clone()), vector(&[0.0; 2])];
-        let found = floats(&reduction(op, "f32", "n", "m"), args, Mode::Declared);
-        assert!(same(&found, &wanted), "{op}: {found:?}");
-    }
-}
-
-/// Where sums are rounded, and in which order they are made.
-#[test]
-fn sums_accumulate_in_f32_in_order() {
-    let sum = |ty, x: &[f64], mode| {
-        let args = vec![matrix(1, x.len(), Data::Float(x.to_vec())), vector(&[0.0])];
-        floats(&reduction("sum", ty, "n", "m"), args, mode)[0]
-    };
-    // 2048 + 1 is 2048 in f16: in f32 the four ones survive until the one rounding at the end.
-    let x = [2048.0, 1.0, 1.0, 1.0, 1.0];
-    assert_eq!(sum("f16", &x, Mode::Declared), 2052.0);
-    assert_eq!(sum("f32", &x, Mode::Low(DType::F16)), 2052.0);
-    assert_eq!(sum("bf16", &x, Mode::Declared), 2048.0);
-    // 2^24 + 1 is 2^24 in f32, whichever way round but from small to large.
-    let large = 2f64.powi(24);
-    assert_eq!(sum("f32", &[large, 1.0, 1.0], Mode::Declared), large);
-    assert_eq!(sum("f32", &[1.0, 1.0, large], Mode::Declared), large + 2.0);
-    assert_eq!(sum("f32", &[large, 1.0, 1.0], Mode::Exact), large + 2.0);
-    // Over two axes the first one listed is the slowest: by rows 1, 1, 2^24, -2^24.
-    let args = || {
-        let out = Argument::Tensor(TensorData::floats([], [0.0]));
-        vec![matrix(2, 2, Data::Float(vec![1.0, 1.0, large, 1.0])), out]
-    };
-    let by_rows = floats(&reduction("sum", "f32", "m, n", ""), args(), Mode::Declared);
-    let by_columns = floats(&reduction("sum", "f32", "n, m", ""), args(), Mode::Declared);
-    // (1 + 1) + 2^24 = 2^24 + 2, and 1 more is a tie that goes up to even.
-    assert_eq!(by_rows, [large + 4.0]);
-    // 1 + 2^24 = 2^24, twice 1 more changes nothing.
-    assert_eq!(by_columns, [large]);
-}
-
-/// `o[m, n] = dot(a[m, k], b[k, n] over k)` in `ty`, with the axes declared in the order given.
-fn matmul(ty: &str, order: [&str; 3]) -> String {
-    let axes: String = order
-        .iter()
-        .map(|axis| {
-            let dim = axis.to_uppercase();
-            format!(
-                "%{dim}: i64 = dim {dim}
-                 axis {axis}: {dim} = %zero .. %{dim}
-                 %{axis}: i64[{axis}] = index {axis}
-                "
-            )
-        })
-        .collect();
-    format!(
-        "spec @t(a: &{ty}[M, K], b: &{ty}[K, N], o: &mut f32[M, N]) {{
-            %zero: i64 = const 0
-            {axes}
-            %a: {ty}[m, k] = load a[%m, %k]
-            %b: {ty}[k, n] = load b[%k, %n]
-            %y: f32[m, n] = dot %a, %b over k
-            store o[%m, %n] = %y
-            yield
-        }}"
-    )
-}
-
-#[test]
-fn dots_of_every_size_and_order() {
-    let orders = [
-        ["m", "n", "k"],
-        ["m", "k", "n"],
-        ["n", "m", "k"],
-        ["n", "k", "m"],
-        ["k", "m", "n"],
-        ["k", "n", "m"],
-    ];
-    let sizes = [(1, 1, 1), (4, 8, 3), (5, 9, 2), (3, 17, 5), (9, 3, 4), (1, 20, 7), (20, 1, 7)];
-    for (m, n, k) in sizes.into_iter().chain([(0, 3, 2), (3, 0, 2), (3, 2, 0)]) {
-        // Small integers, so that every sum is exact in every mode.
-        let number = |i: usize| (i * 7 % 11) as f64 - 5.0;
-        let a: Vec<f64> = (0..m * k).map(number).collect();
-        let b: Vec<f64> = (0..k * n).map(|i| number(i + 3)).collect();
-        let wanted: Vec<f64> = (0..m * n)
-            .map(|at| (0..k).map(|l| a[at / n * k + l] * b[l * n + at % n]).sum())
-            .collect();
-        for order in orders {
-            for mode in [Mode::Exact, Mode::Declared, Mode::Low(DType::F16)] {
-                let args = vec![
-                    matrix(m, k, Data::Float(a.clone())),
-                    matrix(k, n, Data::Float(b.clone())),
-                    matrix(m, n, Data::Float(vec![NAN; m * n])),
-                ];
-                let found = floats(&matmul("f16", order), args, mode);
-                assert_eq!(found, wanted, "{m} {n} {k} {order:?} {mode:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn dots_accumulate_in_f32_in_order() {
-    let dot = |ty, a: &[f64], b: &[f64], mode| {
-        let args = vec![
-            matrix(1, a.len(), Data::Float(a.to_vec())),
-            matrix(b.len(), 1, Data::Float(b.to_vec())),
-            matrix(1, 1, Data::Float(vec![0.0])),
-        ];
-        floats(&matmul(ty, ["m", "n", "k"]), args, mode)[0]
-    };
-    let large = 2f64.powi(12);
-    let (a, b) = ([large, 1.0, 1.0], [large, 1.0, 1.0]);
-    assert_eq!(dot("f16", &a, &b, Mode::Declared), 2f64.powi(24));
-    assert_eq!(dot("f16", &a, &b, Mode::Exact), 2f64.powi(24) + 2.0);
-    let (a, b) = ([1.0, 1.0, large], [1.0, 1.0, large]);
-    assert_eq!(dot("f16", &a, &b, Mode::Declared), 2f64.powi(24) + 2.0);
-    // The result is f32 as declared, and rounded in low mode only.
-    assert_eq!(dot("f16", &[2048.0, 1.0], &[1.0, 1.0], Mode::Declared), 2049.0);
-    assert_eq!(dot("f16", &[2048.0, 1.0], &[1.0, 1.0], Mode::Low(DType::F16)), 2048.0);
-    // A product of two f32s is rounded before it is added: (1 + 2^-12)^2 loses 2^-24.
-    let x = 1.0 + 2f64.powi(-12);
-    assert_eq!(dot("f32", &[x], &[x], Mode::Declared), 1.0 + 2f64.powi(-11));
-    assert_eq!(dot("f32", &[x], &[x], Mode::Exact), x * x);
-    assert!(dot("f32", &[INF, 0.0], &[0.0, 1.0], Mode::Declared).is_nan());
+fn low_mode_keeps_tensors_in_their_type() {
+    let text = elementwise("div", &["f16", "f16"], "f16");
+    let args = vec![vector(&[1.0, 0.1]), vector(&[3.0, 1.0]), vector(&[0.0; 2])];
+    let (third, tenth) = (DType::F16.round(1.0 / 3.0), DType::F16.round(0.1));
+    assert_eq!(floats(&text, args.clone(), Mode::Low(DType::F32)), [third, tenth]);
+    // In low bf16 both roundings are made.
+    let both = |x| DType::F16.round(DType::BF16.round(x));
+    assert_eq!(floats(&text, args, Mode::Low(DType::BF16)), [both(1.0 / 3.0), both(tenth)]);
+    // Numbers and literals are rounded as well.
+    let text = "
+    spec @t(x: f32, o: &mut f32[2]) {
+      %zero: i64 = const 0
+      %one: i64 = const 1
+      %x: f32 = scalar x
+      %c: f32 = const 0.1
+      store o[%zero] = %x
+      store o[%one] = %c
+      yield
+    }";
+    let run = |mode| floats(text, vec![Argument::Float(0.1), vector(&[0.0; 2])], mode);
+    assert_eq!(run(Mode::Low(DType::BF16)), [DType::BF16.round(0.1); 2]);
+    assert_eq!(run(Mode::Declared), [DType::F32.round(0.1); 2]);
+    assert_eq!(run(Mode::Exact)[0], 0.1);
 }

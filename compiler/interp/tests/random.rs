@@ -11,8 +11,7 @@ use support::same;
 use tilec_interp::{Argument, Data, Limits, Mode, Order, Outcome, TensorData, run_in_order};
 use tilec_ir::random::{Case, Rng, case, element};
 use tilec_ir::{
-    BinaryOp, Extent, Imm, Kernel, Op, ParamType, ReduceOp, UnaryOp, parse,
-    print_kernel,
+    BinaryOp, Extent, Imm, Kernel, Op, ParamType, ReduceOp, UnaryOp, parse, print_kernel,
 };
 use tilec_passes::{Options, PASSES, optimise, pipeline};
 use tilec_vocab::DType;

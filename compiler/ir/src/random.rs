@@ -173,6 +173,7 @@ struct Draw {
     /// The indices that tell this program from every other.
     own: Vec<Own>,
     outputs: Vec<access::Written>,
+    regions: Vec<access::Region>,
 }
 
 /// An index that no other program has, and the dimension of outputs it goes to.
@@ -196,6 +197,7 @@ impl Draw {
             scalars: Vec::new(),
             own: Vec::new(),
             outputs: Vec::new(),
+            regions: Vec::new(),
         }
     }
 
@@ -346,7 +348,7 @@ impl Draw {
     }
 
     fn finish(mut self) -> Case {
-        let wanted = 1 + self.rng.below(3);
+        let wanted = 4 + self.rng.below(8);
         for _ in 0..wanted {
             self.store();
         }

@@ -9,7 +9,7 @@ use tilec_ir::random::{Case, case};
 use tilec_ir::{Imm, Kernel, ParamType, print_kernel};
 use tilec_passes::{Options, PASSES, optimise, pipeline};
 
-const KERNELS: u64 = 300;
+const KERNELS: u64 = 1000;
 
 fn arguments(case: &Case, seed: u64) -> Vec<Argument> {
     let params = case.kernel.params.iter();

@@ -10,7 +10,7 @@ use tilec_vocab::{Diagnostic, Span, codes};
 use crate::lower::{Arg, Lower};
 use crate::report::{closest, count, listed};
 use crate::scope::{Env, Literal, Thing};
-use crate::types::{Bools, Operand, Wanted};
+use crate::types::{Bools, Wanted};
 
 /// A function of the language.
 pub struct Builtin {
@@ -71,15 +71,15 @@ table! {
     "tanh(x)", "hyperbolic tangent", tanh, (1, 1), Never, |l, c| l.float_function(UnaryOp::Tanh, &c.args[0], c.span);
     "sqrt(x)", "square root", sqrt, (1, 1), Never, |l, c| l.float_function(UnaryOp::Sqrt, &c.args[0], c.span);
     "rsqrt(x)", "one over the square root", rsqrt, (1, 1), Never, |l, c| l.float_function(UnaryOp::Rsqrt, &c.args[0], c.span);
-    "select(c, a, b)", "`a` where `c` holds, else `b`", select, (3, 3), Never, Lower::select;
-    "fill(x, f32[m, d])", "`x` over these axes, in this type", fill, (2, 2), Never, Lower::fill;
-    "cdiv(a, b)", "quotient of integers, rounded up", cdiv, (2, 2), Never, Lower::cdiv;
+    "select(c, a, b)", "`a` where `c` holds, else `b`", select, (3, 3), Never, |l, c| l.select(c);
+    "fill(x, f32[m, d])", "`x` over these axes, in this type", fill, (2, 2), Never, |l, c| l.fill(c);
+    "cdiv(a, b)", "quotient of integers, rounded up", cdiv, (2, 2), Never, |l, c| l.cdiv(c);
     "min(a, b, …), min(x over n)", "the least", min, (1, ANY), Maybe, |l, c| l.extreme(BinaryOp::Min, ReduceOp::Min, c);
     "max(a, b, …), max(x over n)", "the greatest", max, (1, ANY), Maybe, |l, c| l.extreme(BinaryOp::Max, ReduceOp::Max, c);
     "sum(x over n)", "the sum", sum, (1, 1), Always, |l, c| l.reduction(ReduceOp::Sum, c);
     "any(x over n)", "whether any lane holds", any, (1, 1), Always, |l, c| l.reduction(ReduceOp::Any, c);
     "all(x over n)", "whether every lane holds", all, (1, 1), Always, |l, c| l.reduction(ReduceOp::All, c);
-    "dot(a, b over d), dot(…, precision = tf32)", "the sum of products", dot, (2, 2), Always, Lower::dot;
+    "dot(a, b over d), dot(…, precision = tf32)", "the sum of products", dot, (2, 2), Always, |l, c| l.dot(c);
 }
 
 /// The builtin of this name.

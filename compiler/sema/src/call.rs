@@ -9,7 +9,8 @@ use tilec_syntax::ast::{self, Expr, Function};
 use tilec_vocab::{DTypeClass, Diagnostic, Span, codes};
 
 use crate::lower::{Arg, Frame, Lower, MAX_CALLS};
-use crate::scope::{Callable, Closure, Env, FileIndex, Thing};
+use crate::names::FunctionId;
+use crate::scope::{Callable, Closure, Env, Thing};
 
 impl<'a> Lower<'a> {
     /// `f(a, b, c = d)`
@@ -46,6 +47,11 @@ impl<'a> Lower<'a> {
             Callable::Closure(closure) => Params::Names(closure.params),
             Callable::Builtin(_) => return Thing::Poison,
         };
+        if let Callable::Function(id, _) = callable
+            && self.facts.is_recursive(id)
+        {
+            return Thing::Poison;
+        }
         let Some(given) = self.arguments(env, function, params, args, span) else {
             return Thing::Poison;
         };
@@ -56,7 +62,7 @@ impl<'a> Lower<'a> {
         self.frame = self.frame_count;
         self.frame_count += 1;
         let result = match callable {
-            Callable::Function(file, function) => self.inline_function(file, function, given),
+            Callable::Function(id, function) => self.inline_function(id, function, given),
             Callable::Closure(closure) => self.inline_closure(closure, given),
             Callable::Builtin(_) => Thing::Poison,
         };
@@ -165,11 +171,11 @@ impl<'a> Lower<'a> {
 
     fn inline_function(
         &mut self,
-        file: FileIndex,
+        id: FunctionId,
         function: &'a Function,
         given: Vec<Option<Arg<'a>>>,
     ) -> Thing<'a> {
-        let mut env = Env::of_file(file);
+        let mut env = Env::of_file(id.0);
         for (param, arg) in function.params.iter().zip(given) {
             let arg = match (arg, &param.default) {
                 (Some(arg), _) => arg,
@@ -182,7 +188,7 @@ impl<'a> Lower<'a> {
             };
             env = self.scopes.bind(inner, &param.name.name, param.name.span, thing);
         }
-        let Some(env) = self.bind_knobs(env, file, function) else { return Thing::Poison };
+        let Some(env) = self.bind_knobs(env, id, function) else { return Thing::Poison };
         if !self.generics_bound(env, function) {
             return Thing::Poison;
         }
@@ -213,7 +219,7 @@ impl<'a> Lower<'a> {
     fn bind_knobs(
         &mut self,
         mut env: Env,
-        file: FileIndex,
+        id: FunctionId,
         function: &'a Function,
     ) -> Option<Env> {
         if self.spec {
@@ -223,15 +229,15 @@ impl<'a> Lower<'a> {
             }
             return Some(env);
         }
-        let program = self.program;
-        for knob in program.knobs_of(file, &function.name.name) {
-            if self.scopes.find(env, knob).0.is_some() {
+        let facts = self.facts;
+        for knob in facts.function(id) {
+            if self.scopes.find(env, &knob.name).0.is_some() {
                 continue;
             }
-            let found = self.kernel.generics.iter().find(|(_, g)| g.name == knob);
+            let found = self.kernel.generics.iter().find(|(_, g)| g.name == knob.name);
             if let Some((generic, _)) = found {
                 let thing = Thing::Extent(Extent::Generic(generic));
-                env = self.scopes.bind(env, knob, function.name.span, thing);
+                env = self.scopes.bind(env, &knob.name, knob.span, thing);
             }
         }
         Some(env)

@@ -151,7 +151,9 @@ impl<'a> Lower<'a> {
                 Item::Function(at) => self
                     .program
                     .function(named.file, at)
-                    .map_or(Thing::Poison, |f| Thing::Callable(Callable::Function(named.file, f))),
+                    .map_or(Thing::Poison, |function| {
+                        Thing::Callable(Callable::Function((named.file, at), function))
+                    }),
                 Item::Const(at) => self
                     .program
                     .constant(named.file, at)

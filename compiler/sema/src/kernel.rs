@@ -337,17 +337,6 @@ impl<'a> Lower<'a> {
     }
 
     fn grid(&mut self, mut env: Env, kernel: &'a ast::Kernel) -> Env {
-        if kernel.grid.is_empty() {
-            self.report(
-                Diagnostic::error(
-                    codes::E0415,
-                    kernel.name.span,
-                    format!("kernel `{}` has no grid", kernel.name.name),
-                    "how many programs?",
-                )
-                .help("say over what programs run: `grid m in M by BM`"),
-            );
-        }
         if kernel.grid.len() > limits::RANK {
             self.report(Diagnostic::error(
                 codes::E0608,

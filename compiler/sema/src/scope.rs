@@ -11,6 +11,7 @@ use tilec_syntax::ast;
 use tilec_vocab::Span;
 
 use crate::builtins::Builtin;
+use crate::names::FunctionId;
 
 /// A number that has no type yet: it takes the one that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +62,7 @@ pub(crate) struct Tensor {
 #[derive(Clone)]
 pub(crate) enum Callable<'a> {
     /// A function of a file.
-    Function(FileIndex, &'a ast::Function),
+    Function(FunctionId, &'a ast::Function),
     /// A closure.
     Closure(Closure<'a>),
     /// A function of the language.

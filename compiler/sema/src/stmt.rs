@@ -243,7 +243,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn take_apart(
+    pub fn take_apart(
         &mut self,
         value: &Arg<'a>,
         wanted: usize,

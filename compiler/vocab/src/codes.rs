@@ -95,7 +95,6 @@ codes! {
     E0328 "no such precision";
     E0329 "value has an axis its type lacks";
     E0330 "variable holds one number or tile";
-    E0331 "`as` takes an element type";
     E0332 "conversion to bool";
     E0333 "builtin called in a form it does not have";
     E0334 "call that gives no value";
@@ -114,7 +113,6 @@ codes! {
     E0412 "requirement is not a condition";
     E0413 "kernel gives a value";
     E0414 "block size out of range";
-    E0415 "kernel without a grid";
     E0416 "knob lists a value twice";
     E0501 "nested too deeply";
     E0502 "source too large";

@@ -68,8 +68,13 @@ enum Colour {
 #[derive(Debug, Subcommand)]
 enum Verb {
     New(verbs::new::Args),
+    Check(verbs::check::Args),
+    Fmt(verbs::fmt::Args),
+    Emit(verbs::emit::Args),
+    Run(verbs::run::Args),
     Explain(verbs::explain::Args),
     Devices(verbs::devices::Args),
+    Doctor(verbs::doctor::Args),
     Completions(verbs::completions::Args),
     Man(verbs::man::Args),
 }
@@ -78,8 +83,13 @@ impl Verb {
     fn run(self, talk: Talk) -> Outcome {
         match self {
             Verb::New(args) => args.run(talk),
+            Verb::Check(args) => args.run(talk),
+            Verb::Fmt(args) => args.run(talk),
+            Verb::Emit(args) => args.run(talk),
+            Verb::Run(args) => args.run(talk),
             Verb::Explain(args) => args.run(),
             Verb::Devices(args) => args.run(),
+            Verb::Doctor(args) => args.run(),
             Verb::Completions(args) => args.run(),
             Verb::Man(args) => args.run(),
         }

@@ -35,6 +35,11 @@ impl FolderLoader {
         FolderLoader { folder: real.map(|real| (shown, real)), left: Cell::new(MAX_TOTAL_BYTES) }
     }
 
+    /// For files of the library, which import only each other.
+    pub fn library() -> FolderLoader {
+        FolderLoader { folder: None, left: Cell::new(MAX_TOTAL_BYTES) }
+    }
+
     /// Reads the root itself; `-` is the standard input.
     pub fn root(&self, path: &Path) -> Result<SourceFile, String> {
         if is_stdin(path) {
@@ -144,8 +149,11 @@ mod tests {
         fs::write(&secret, "secret").unwrap();
         std::os::unix::fs::symlink(&secret, folder.path().join("link.tile")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("sub")).unwrap();
-        std::os::unix::fs::symlink(folder.path().join("inside.tile"), folder.path().join("ok.tile"))
-            .unwrap();
+        std::os::unix::fs::symlink(
+            folder.path().join("inside.tile"),
+            folder.path().join("ok.tile"),
+        )
+        .unwrap();
         fs::write(folder.path().join("inside.tile"), "inside").unwrap();
         assert_eq!(loader.load("link").unwrap_err(), "it is a link that leaves the folder");
         assert!(loader.load("../secret").is_err());
@@ -160,10 +168,7 @@ mod tests {
         fs::create_dir(folder.path().join("dir.tile")).unwrap();
         assert_eq!(loader.load("dir").unwrap_err(), "it is not a regular file");
         fs::write(folder.path().join("bytes.tile"), b"fn f()\n = \xff;").unwrap();
-        assert_eq!(
-            loader.load("bytes").unwrap_err(),
-            "line 2, column 4: byte 0xff is not UTF-8"
-        );
+        assert_eq!(loader.load("bytes").unwrap_err(), "line 2, column 4: byte 0xff is not UTF-8");
         fs::write(folder.path().join("big.tile"), vec![b' '; 1 << 20]).unwrap();
         fs::write(folder.path().join("bigger.tile"), vec![b' '; (1 << 20) + 1]).unwrap();
         assert_eq!(loader.load("bigger").unwrap_err(), "it has more than 1048576 bytes");

@@ -6,9 +6,16 @@
 mod args;
 mod cli;
 mod failure;
+mod interp_device;
+mod loader;
 mod output;
+mod prepare;
+mod settings;
+mod source;
 mod summary;
+mod target;
 mod verbs;
+mod watchdog;
 
 use std::process::ExitCode;
 

@@ -27,9 +27,8 @@ pub struct Front {
 /// Reads the file at `path` and all it imports, and shows every diagnostic.
 pub fn front(path: &Path, talk: Talk) -> Result<Front, Failure> {
     let loader = FolderLoader::beside(path);
-    let root = loader
-        .root(path)
-        .map_err(|why| Failure::Source(format!("{}: {why}", path.display())))?;
+    let root =
+        loader.root(path).map_err(|why| Failure::Source(format!("{}: {why}", path.display())))?;
     let mut sources = Sources::default();
     let root = sources.add(root.name, root.text);
     let start = Instant::now();
@@ -108,7 +107,8 @@ pub fn tile_files(paths: &[std::path::PathBuf]) -> Result<Vec<std::path::PathBuf
 fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>, depth: usize) -> Outcome {
     /// Deeper there are only circles of links.
     const MAX_DEPTH: usize = 32;
-    let unreadable = |error: std::io::Error| Failure::Usage(format!("{}: {error}", folder.display()));
+    let unreadable =
+        |error: std::io::Error| Failure::Usage(format!("{}: {error}", folder.display()));
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))

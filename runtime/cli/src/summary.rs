@@ -81,7 +81,7 @@ fn short(x: f64) -> String {
             let digits = (3 - a.log10().floor() as i32).max(0) as usize;
             format!("{x:.digits$}")
         }
-        a if a < 1e15 && a >= 1.0 && a.fract() == 0.0 => format!("{x}"),
+        a if (1.0..1e15).contains(&a) && a.fract() == 0.0 => format!("{x}"),
         _ => format!("{x:.3e}"),
     }
 }

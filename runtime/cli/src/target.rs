@@ -26,11 +26,10 @@ pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Interp, Target::Cuda(0), 
 
 impl Target {
     /// The device; `threads` limits how many run at one time.
-    pub fn open(self, threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
+    pub fn open(self, _threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
         match self {
-            Target::Cpu => Ok(Box::new(tilec_cpu::Cpu::new(threads)?)),
             Target::Interp => Ok(Box::new(InterpDevice)),
-            Target::Cuda(_) | Target::Sim => Err(Failure::Target(format!(
+            Target::Cpu | Target::Cuda(_) | Target::Sim => Err(Failure::Target(format!(
                 "device {self} is not available: {}",
                 self.missing().unwrap_or("nothing is known of it")
             ))),
@@ -40,13 +39,14 @@ impl Target {
     /// What is missing for it to run; none if nothing is.
     pub fn missing(self) -> Option<&'static str> {
         match self {
-            Target::Cpu | Target::Interp => None,
+            Target::Interp => None,
+            Target::Cpu => Some("this build has no CPU code generator; use --device interp"),
             Target::Cuda(_) => {
                 Some("this version of the compiler does not write GPU code yet; use --device cpu")
             }
-            Target::Sim => {
-                Some("the simulator runs PTX, which the compiler does not write yet; use --device cpu")
-            }
+            Target::Sim => Some(
+                "the simulator runs PTX, which the compiler does not write yet; use --device cpu",
+            ),
         }
     }
 }

@@ -33,23 +33,22 @@ pub fn analyse(flows: &[Flow]) -> Analysis {
     let mut main_exit = None;
     for (i, flow) in flows.iter().enumerate() {
         let mut out = vec![];
-        let mut falls = false;
-        match flow {
-            Flow::Next => falls = true,
+        let falls = match flow {
+            Flow::Next => true,
             Flow::Jump(t, fall) => {
                 out.push(*t as usize);
-                falls = *fall;
+                *fall
             }
             Flow::Many(ts, fall) => {
                 out.extend(ts.iter().map(|t| *t as usize));
-                falls = *fall;
+                *fall
             }
             Flow::Leave(guarded) => {
-                falls = *guarded;
                 main_exit = Some(i);
+                *guarded
             }
-            Flow::Trap(guarded) => falls = *guarded,
-        }
+            Flow::Trap(guarded) => *guarded,
+        };
         if falls && i + 1 < n {
             out.push(i + 1);
         }

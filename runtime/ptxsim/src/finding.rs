@@ -173,17 +173,23 @@ impl Sink {
         Sink { found: BTreeMap::new(), limit, stopped: false }
     }
 
-    /// Records a finding; `make` runs only for one not seen before. `order` sorts findings of different CTAs.
-    pub fn add(&mut self, code: Code, pc: Pc, other: Pc, order: u64, make: impl FnOnce() -> Finding) {
-        match self.found.entry((code, pc, other)) {
-            Entry::Occupied(mut e) => e.get_mut().1.count += 1,
-            Entry::Vacant(e) => {
-                e.insert((order, make()));
-                self.stopped |= code.effect() == Effect::Stop;
-                let errors = self.found.keys().filter(|k| k.0.effect() != Effect::Warning).count();
-                self.stopped |= errors >= self.limit;
+    /// Counts a finding already recorded for these instructions; `false` if there is none.
+    pub fn bump(&mut self, code: Code, pc: Pc, other: Pc) -> bool {
+        match self.found.get_mut(&(code, pc, other)) {
+            Some((_, finding)) => {
+                finding.count += 1;
+                true
             }
+            None => false,
         }
+    }
+
+    /// Records a finding; `order` sorts findings of different CTAs.
+    pub fn add(&mut self, code: Code, pc: Pc, other: Pc, order: u64, finding: Finding) {
+        self.found.insert((code, pc, other), (order, finding));
+        self.stopped |= code.effect() == Effect::Stop;
+        let errors = self.found.keys().filter(|k| k.0.effect() != Effect::Warning).count();
+        self.stopped |= errors >= self.limit;
     }
 
     /// Whether the launch has to end.

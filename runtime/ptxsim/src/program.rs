@@ -181,7 +181,7 @@ pub enum Alu {
     Approx { op: Approx, flush: bool, d: R, a: R },
     ApproxHalf { op: Approx, ty: HalfType, d: R, a: R },
     /// `div.approx` and `div.full`
-    ApproxDiv { flush: bool, full: bool, d: R, a: R, b: R },
+    ApproxDiv { flush: bool, d: R, a: R, b: R },
     Testp { class: Class, d: P, a: R },
     Convert(Conversion, Reg, Reg),
     /// d = {narrow(hi), narrow(lo)}
@@ -224,7 +224,6 @@ pub struct Atom {
     pub d: Option<Reg>,
     pub b: Reg,
     pub c: Option<Reg>,
-    pub acquire: bool,
     pub release: bool,
 }
 
@@ -312,7 +311,7 @@ pub enum Op {
     Store { addr: Address, access: Access, v: Box<[Reg]> },
     Atom(Box<Atom>),
     Fence,
-    CpAsync { dst: Address, src: Address, bytes: u32, src_bytes: R, zero_fill: bool },
+    CpAsync { dst: Address, src: Address, bytes: u32, src_bytes: R },
     CommitGroup,
     WaitGroup(u32),
     WaitAll,
@@ -349,6 +348,7 @@ pub struct Site {
 /// A variable in shared memory.
 #[derive(Clone, Debug)]
 pub struct SharedVariable {
+    /// PTX name.
     pub name: String,
     /// Byte offset from the start of shared memory.
     pub offset: u64,
@@ -380,12 +380,19 @@ pub struct LoopInfo {
 /// A kernel entry, decoded together with every device function it reaches.
 #[derive(Clone, Debug)]
 pub struct Kernel {
+    /// Entry name.
     pub name: String,
+    /// Parameters, in order.
     pub params: Vec<ParamInfo>,
+    /// Bytes of the parameter block.
     pub param_bytes: u64,
+    /// Block shape demanded by `.reqntid`.
     pub reqntid: Option<[u32; 3]>,
+    /// Largest block allowed by `.maxntid`.
     pub maxntid: Option<[u32; 3]>,
+    /// Shared variables, static and dynamic.
     pub shared: Vec<SharedVariable>,
+    /// Bytes of static shared memory.
     pub static_shared_bytes: u64,
     pub(crate) code: Vec<Inst>,
     pub(crate) sites: Vec<Site>,

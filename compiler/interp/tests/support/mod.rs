@@ -43,6 +43,14 @@ pub fn ints(text: &str, args: Vec<Argument>, mode: Mode) -> Vec<i64> {
     }
 }
 
+/// The first output of a run in declared mode, of truth values.
+pub fn truths(text: &str, args: Vec<Argument>) -> Vec<bool> {
+    match output(text, args, Mode::Declared).data {
+        Data::Bool(data) => data,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A tensor argument of one dimension.
 pub fn vector(data: &[f64]) -> Argument {
     Argument::Tensor(TensorData::floats([data.len() as i64], data))

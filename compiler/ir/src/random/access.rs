@@ -19,6 +19,15 @@ pub(super) struct Written {
     err: f64,
 }
 
+/// A part of an output that only this program touches, and what holds of all that stands there
+/// at any time: a loop may read what a later line wrote.
+#[derive(Clone)]
+pub(super) struct Region {
+    param: Param,
+    indices: Vec<Value>,
+    track: Track,
+}
+
 impl Written {
     pub(super) fn output(&self) -> Output {
         Output { param: self.param, tolerance: self.err }
@@ -124,18 +133,36 @@ impl Draw {
             false => to.store(param, item.value, &indices),
         }
         self.outputs.push(Written { param, err: item.track.err });
-        if !adds && item.track.is_equal() && self.rng.percent(25) {
-            self.load_back(param, &indices, item);
+        if !adds && item.track.is_equal() {
+            let input = Track::input(dtype);
+            let grain = item.track.grain.map(|grain| grain.max(4));
+            let track = Track { max: item.track.max.max(64.0), grain, err: 0.0 }.either(input);
+            self.regions.push(Region { param, indices, track });
         }
     }
 
-    /// What was just written, or what stood there where the store did not happen.
-    fn load_back(&mut self, param: Param, indices: &[Value], item: Item) {
-        let track = item.track.either(Track::input(self.dtype(item)));
-        let value = self.to().load(param, indices);
-        if self.small(&self.kernel.ty(value).axes.clone()) {
-            self.keep(value, track);
+    /// Reads or writes once more what was written before, so that order within a program matters.
+    pub(super) fn again(&mut self) -> Option<Item> {
+        let region = self.regions.get(self.rng.below(self.regions.len()))?.clone();
+        let indices = region.indices.iter();
+        let axes =
+            indices.fold(AxisSet::new(), |axes, &index| axes.union(&self.kernel.ty(index).axes));
+        if self.rng.percent(60) {
+            let small = self.small(&axes);
+            return small.then(|| {
+                let value = self.to().load(region.param, &region.indices);
+                self.keep(value, region.track)
+            });
         }
+        let ParamType::Tensor { elem, .. } = self.kernel.params[region.param].ty else {
+            return None;
+        };
+        let item = self.find(|draw, item| {
+            let ty = draw.ty(item);
+            ty.elem == elem && ty.axes.is_subset(&axes) && item.track.within(region.track)
+        })?;
+        self.to().store(region.param, item.value, &region.indices);
+        Some(item)
     }
 
     /// Whether adds of it come to the same in any order: integers wrap, and the sum of so small

@@ -30,10 +30,11 @@ impl Draw {
         while left > 0 {
             left -= 1;
             match self.rng.below(100) {
-                0..70 => drop(self.op()),
-                70..82 => drop(self.load()),
-                82..86 => drop(self.axis()),
-                86..90 => self.store(),
+                0..62 => drop(self.op()),
+                62..72 => drop(self.load()),
+                72..75 => drop(self.axis()),
+                75..81 => self.store(),
+                81..90 => drop(self.again()),
                 _ if self.depth < DEPTH && left > 6 => {
                     let inner = 3 + self.rng.below(left / 2);
                     left -= inner.min(left);
@@ -50,12 +51,13 @@ impl Draw {
     /// Fills a block by `fill`; what becomes visible there stays there.
     fn inside<T>(&mut self, block: Block, fill: impl FnOnce(&mut Draw) -> T) -> T {
         let outer = std::mem::replace(&mut self.block, block);
-        let (items, axes) = (self.items.len(), self.axes.len());
+        let (items, axes, regions) = (self.items.len(), self.axes.len(), self.regions.len());
         self.depth += 1;
         let out = fill(self);
         self.depth -= 1;
         self.items.truncate(items);
         self.axes.truncate(axes);
+        self.regions.truncate(regions);
         self.block = outer;
         out
     }

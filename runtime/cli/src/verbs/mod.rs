@@ -1,7 +1,12 @@
 //! One file for each verb: its arguments, its help, what it does.
 
+pub mod check;
 pub mod completions;
 pub mod devices;
+pub mod doctor;
+pub mod emit;
 pub mod explain;
+pub mod fmt;
 pub mod man;
 pub mod new;
+pub mod run;

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilec_driver::{ArgumentFacts, contract, infer};
-use tilec_host::{Argument, Arguments, Tensor, bind, files, launch};
+use tilec_host::{Argument, Arguments, Elements, Launch, Tensor, files, launch};
 use tilec_ir::{Elem, Kernel, ParamType};
 use tilec_vocab::{Contract, ParamKind};
 
 use crate::args::{Assignment, OutputFile};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
+use crate::prepare::{Prepared, prepare};
 use crate::settings::Settings;
 use crate::source::{front, kernel};
 use crate::summary::Summary;
@@ -132,14 +132,9 @@ impl Args {
 
         watchdog::stage("passes");
         let start = Instant::now();
-        let facts = facts(kernel, &args);
-        let binding = infer(kernel, &facts, &self.settings.knobs()?)
-            .map_err(|error| Failure::Usage(format!("kernel `{}`: {error}", kernel.name)))?;
-        let contract = contract(kernel, &binding)?;
-        let made = make_outputs(&contract, &mut args)?;
-        self.check_outputs(&contract)?;
-        // Wrong arguments need not wait for code generation.
-        let bound = bind(&contract, &args)?;
+        let Prepared { binding, made, launch: bound } =
+            prepare(kernel, &mut args, &self.settings.knobs()?)?;
+        self.check_outputs(bound.contract())?;
         let artifact = tilec_driver::compile(kernel, &binding, &options)?;
         let passes = start.elapsed();
 
@@ -205,13 +200,17 @@ impl Args {
                     let known = kernel.params.values().map(|param| format!("`{}`", param.name));
                     let known = known.collect::<Vec<_>>().join(", ");
                     let (kernel, name) = (&kernel.name, &assignment.name);
-                    let message = format!("kernel `{kernel}` has no parameter `{name}`; it has {known}");
+                    let message =
+                        format!("kernel `{kernel}` has no parameter `{name}`; it has {known}");
                     return Err(Failure::Usage(message));
                 }
             };
             let argument = assignment.resolve(declared)?;
             if args.insert(&assignment.name, argument).is_some() {
-                return Err(Failure::Usage(format!("argument `{}` is given twice", assignment.name)));
+                return Err(Failure::Usage(format!(
+                    "argument `{}` is given twice",
+                    assignment.name
+                )));
             }
         }
         Ok(args)
@@ -223,7 +222,9 @@ impl Args {
         for output in &self.outputs {
             let name = &output.name;
             let written = contract.params.iter().find_map(|param| match &param.kind {
-                ParamKind::Tensor { dtype, mutable: true, .. } if param.name == *name => Some(*dtype),
+                ParamKind::Tensor { dtype, mutable: true, .. } if param.name == *name => {
+                    Some(*dtype)
+                }
                 _ => None,
             });
             let Some(dtype) = written else {
@@ -232,7 +233,10 @@ impl Args {
             };
             let path = &output.place.path;
             if !files::Format::of(path)?.holds(dtype) {
-                let message = format!("{}: NumPy's formats have no {dtype}; use .safetensors", path.display());
+                let message = format!(
+                    "{}: NumPy's formats have no {dtype}; use .safetensors",
+                    path.display()
+                );
                 return Err(Failure::Usage(message));
             }
             let place = (path, output.place.entry.as_deref().unwrap_or(name));
@@ -247,21 +251,17 @@ impl Args {
     }
 
     /// Contents to restore before each run: of outputs that came with some, if they run repeatedly.
-    fn keep(
-        &self,
-        bound: &tilec_host::Launch,
-        made: &[String],
-    ) -> Result<Vec<(Tensor, tilec_host::Elements)>, Failure> {
+    fn keep(&self, bound: &Launch, made: &[String]) -> Result<Vec<(Tensor, Elements)>, Failure> {
         if self.warmup + self.repeat == 1 {
             return Ok(Vec::new());
         }
-        let given = bound.tensors().filter(|(name, _, written)| {
-            *written && !made.iter().any(|made| made == name)
-        });
+        let given = bound
+            .tensors()
+            .filter(|(name, _, written)| *written && !made.iter().any(|made| made == name));
         given.map(|(_, tensor, _)| Ok((tensor.clone(), tensor.read()?))).collect()
     }
 
-    fn write_outputs(&self, bound: &tilec_host::Launch) -> Result<Vec<Output>, Failure> {
+    fn write_outputs(&self, bound: &Launch) -> Result<Vec<Output>, Failure> {
         let mut by_file: BTreeMap<&PathBuf, Vec<(&str, &Tensor)>> = BTreeMap::new();
         let mut reports = Vec::new();
         for (name, tensor, written) in bound.tensors() {
@@ -295,59 +295,6 @@ impl Args {
         };
         self.arguments.iter().map(input).collect()
     }
-}
-
-/// What inference needs to know of the tensors. Numbers adapt to what a kernel declares, so they
-/// say nothing about it.
-fn facts(kernel: &Kernel, args: &Arguments) -> Vec<ArgumentFacts> {
-    let fact = |name: &str, argument: &Argument| match argument {
-        Argument::Tensor(tensor) => Some(ArgumentFacts {
-            name: name.to_owned(),
-            dtype: tensor.dtype(),
-            shape: tensor.shape().to_vec(),
-        }),
-        Argument::Number(_) => None,
-    };
-    let params = kernel.params.values();
-    params.filter_map(|param| fact(&param.name, args.get(&param.name)?)).collect()
-}
-
-/// Makes the tensors that are written and were not given; answers their names.
-fn make_outputs(contract: &Contract, args: &mut Arguments) -> Result<Vec<String>, Failure> {
-    let mut extents: BTreeMap<&str, i64> =
-        contract.consts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    for param in &contract.params {
-        let (ParamKind::Tensor { dims, .. }, Some(Argument::Tensor(tensor))) =
-            (&param.kind, args.get(&param.name))
-        else {
-            continue;
-        };
-        for (dim, extent) in dims.iter().zip(tensor.shape()) {
-            extents.entry(dim).or_insert(*extent);
-        }
-    }
-    let mut made = Vec::new();
-    for param in &contract.params {
-        let ParamKind::Tensor { dtype, dims, mutable: true } = &param.kind else { continue };
-        let name = &param.name;
-        if args.get(name).is_some() {
-            continue;
-        }
-        let extent = |dim: &String| {
-            extents.get(dim.as_str()).copied().ok_or_else(|| {
-                let ty = format!("{dtype}[{}]", dims.join(", "));
-                Failure::Usage(format!(
-                    "kernel `{}`: no argument says how large `{dim}` is, so output `{name}`, a \
-                     tensor {ty}, cannot be made; give it: {name}=zeros(…)",
-                    contract.kernel
-                ))
-            })
-        };
-        let shape = dims.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
-        args.insert(name, Tensor::poisoned(*dtype, &shape)?);
-        made.push(name.clone());
-    }
-    Ok(made)
 }
 
 fn human(report: &Report, stages: &[(&'static str, Duration)], times: &[Duration]) -> String {

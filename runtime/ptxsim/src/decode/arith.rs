@@ -175,11 +175,10 @@ pub fn div(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     let ty = m.last()?;
     match ty {
         "f32" if !remainder => {
-            let full = m.take("full");
-            if full || m.take("approx") {
+            if m.take("full") || m.take("approx") {
                 let flush = m.take("ftz");
                 let [d, a, b] = cx.exactly(o)?;
-                return Ok(Op::Alu(Alu::ApproxDiv { flush, full, d: cx.dst_r(d)?, a: cx.r(a)?, b: cx.r(b)? }));
+                return Ok(Op::Alu(Alu::ApproxDiv { flush, d: cx.dst_r(d)?, a: cx.r(a)?, b: cx.r(b)? }));
             }
             ieee(cx, Ieee::Div, m, o, None)
         }
@@ -245,24 +244,27 @@ pub fn approx(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     }
 }
 
+fn pick<T>(second: bool, a: T, b: T) -> T {
+    if second { b } else { a }
+}
+
 pub fn min_max(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     let max = m.name == "max";
-    let pick = |low, high| if max { high } else { low };
     match m.last()? {
-        "s16" => bin16(cx, pick(Bin32::MinSH, Bin32::MaxSH), o),
-        "u16" => bin16(cx, pick(Bin32::MinUH, Bin32::MaxUH), o),
-        "s32" => bin32(cx, pick(Bin32::MinS, Bin32::MaxS), o),
-        "u32" => bin32(cx, pick(Bin32::MinU, Bin32::MaxU), o),
-        "s64" => bin64(cx, pick(Bin64::MinS, Bin64::MaxS), o),
-        "u64" => bin64(cx, pick(Bin64::MinU, Bin64::MaxU), o),
-        "f64" => bin64(cx, pick(Bin64::FMin, Bin64::FMax), o),
+        "s16" => bin16(cx, pick(max, Bin32::MinSH, Bin32::MaxSH), o),
+        "u16" => bin16(cx, pick(max, Bin32::MinUH, Bin32::MaxUH), o),
+        "s32" => bin32(cx, pick(max, Bin32::MinS, Bin32::MaxS), o),
+        "u32" => bin32(cx, pick(max, Bin32::MinU, Bin32::MaxU), o),
+        "s64" => bin64(cx, pick(max, Bin64::MinS, Bin64::MaxS), o),
+        "u64" => bin64(cx, pick(max, Bin64::MinU, Bin64::MaxU), o),
+        "f64" => bin64(cx, pick(max, Bin64::FMin, Bin64::FMax), o),
         "f32" => {
             let [d, a, b] = cx.exactly(o)?;
             let flush = m.take("ftz");
             let op = if m.take("NaN") {
-                pick(Bin32::FMinNan, Bin32::FMaxNan)
+                pick(max, Bin32::FMinNan, Bin32::FMaxNan)
             } else {
-                pick(Bin32::FMin, Bin32::FMax)
+                pick(max, Bin32::FMin, Bin32::FMax)
             };
             let (mut a, mut b) = (cx.r(a)?, cx.r(b)?);
             if flush {
@@ -272,9 +274,9 @@ pub fn min_max(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
         }
         ty => {
             let op = if m.take("NaN") {
-                pick(HalfOp::MinNan, HalfOp::MaxNan)
+                pick(max, HalfOp::MinNan, HalfOp::MaxNan)
             } else {
-                pick(HalfOp::Min, HalfOp::Max)
+                pick(max, HalfOp::Min, HalfOp::Max)
             };
             half::binary(cx, m, ty, op, o)
         }

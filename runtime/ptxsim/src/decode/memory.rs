@@ -122,7 +122,9 @@ pub fn atom(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
         return m.unknown();
     };
     let both = m.take("acq_rel");
-    let (acquire, release) = (m.take("acquire") || both, m.take("release") || both);
+    // Every atomic learns what was released at its address, so acquiring needs no flag.
+    m.take("acquire");
+    let release = m.take("release") || both;
     m.take("relaxed");
     m.take("noftz");
     let space = m.space();
@@ -152,7 +154,7 @@ pub fn atom(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
         Space::Global | Space::Generic => cx.grain = cx.grain.min(ty.bytes()),
         Space::Shared => {}
     }
-    Ok(Op::Atom(Box::new(Atom { op, ty, addr, d, b, c, acquire, release })))
+    Ok(Op::Atom(Box::new(Atom { op, ty, addr, d, b, c, release })))
 }
 
 pub fn fence(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
@@ -233,7 +235,6 @@ pub fn cp_async(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     };
     let dst = cx.address(&o[0], Space::Shared)?;
     let src = cx.address(&o[1], Space::Global)?;
-    let zero_fill = o.len() == 4;
-    let src_bytes = cx.r(if zero_fill { &o[3] } else { &o[2] })?;
-    Ok(Op::CpAsync { dst, src, bytes, src_bytes, zero_fill })
+    let src_bytes = cx.r(o.last().unwrap_or(&o[2]))?;
+    Ok(Op::CpAsync { dst, src, bytes, src_bytes })
 }

@@ -11,7 +11,7 @@ mod names;
 mod operands;
 mod sync;
 
-pub use mods::OPCODES;
+use mods::OPCODES;
 
 use std::collections::BTreeMap;
 
@@ -435,4 +435,9 @@ impl<'t> Decoder<'t> {
             global_grain: self.grain,
         })
     }
+}
+
+/// Names of the opcodes that are modelled, sorted.
+pub fn opcodes() -> Vec<&'static str> {
+    OPCODES.iter().map(|row| row.0).collect()
 }

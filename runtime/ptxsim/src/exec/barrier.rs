@@ -43,9 +43,6 @@ pub fn arrive(core: &mut Core, warp: &mut Warp, b: &Barrier, num_threads: u32) {
             format!("a thread count of {expected} is not a multiple of 32 up to the {whole} threads of the CTA"),
         );
     }
-    if warp.present.count_ones() < 32 && warp.present != 0 && count.is_some() {
-        return refuse(core, warp, "a barrier with a thread count needs full warps".into());
-    }
     let state = &mut core.barriers[id as usize];
     if state.arrived != 0 && state.expected != expected {
         let (old, other) = (state.expected, state.first);

@@ -124,25 +124,25 @@ impl<'d> Core<'d> {
         let pc = details.pc.unwrap_or(warp.pc);
         let mark = Mark { warp: warp.index, lane, pc };
         let other = details.other.map_or(NOWHERE, |(_, _, m)| m.pc);
-        let finding = || {
-            let mut sites = vec![self.site(details.role, mark)];
-            if let Some((role, cta, mark)) = details.other {
-                sites.push(self.site_of(role, cta, mark));
-            }
-            Finding {
-                code,
-                kernel: self.device.kernel.name.clone(),
-                cta: self.device.coordinates(self.cta),
-                barriers: warp.barriers,
-                message: details.message,
-                sites,
-                span: details.span,
-                help: details.help,
-                count: 1,
-            }
+        if self.sink.bump(code, pc, other) {
+            return;
+        }
+        let mut sites = vec![self.site(details.role, mark)];
+        if let Some((role, cta, mark)) = details.other {
+            sites.push(self.site_of(role, cta, mark));
+        }
+        let finding = Finding {
+            code,
+            kernel: self.device.kernel.name.clone(),
+            cta: self.device.coordinates(self.cta),
+            barriers: warp.barriers,
+            message: details.message,
+            sites,
+            span: details.span,
+            help: details.help,
+            count: 1,
         };
-        let finding = finding();
-        self.sink.add(code, pc, other, self.cta as u64, || finding);
+        self.sink.add(code, pc, other, self.cta as u64, finding);
     }
 
     /// Reports a clash in shared memory.
@@ -235,6 +235,15 @@ impl<'d> Core<'d> {
     #[cold]
     pub fn simple(&mut self, warp: &Warp, code: Code, lane: Option<u32>, role: &'static str, message: String) {
         self.report(warp, code, lane, Details { role, message, other: None, span: None, help: None, pc: None });
+    }
+
+    /// A shared access that needed more wavefronts than its bytes demand.
+    #[inline(always)]
+    pub fn bank_warning(&mut self, warp: &Warp, actual: u64, ideal: u64) {
+        if actual > ideal {
+            let message = format!("{actual} wavefronts where {ideal} would do");
+            self.simple(warp, Code::Bank, None, "access", message);
+        }
     }
 
     pub fn global_span(&self, buffer: usize, start: i64, bytes: u64) -> Span {

@@ -10,8 +10,6 @@ mod ex2;
 mod matrix;
 mod scalar;
 
-pub use matrix::{fragment_a, fragment_b, fragment_c};
-
 use crate::numerics::Numerics;
 use crate::program::{Alu, Mma};
 use crate::regs::Regs;
@@ -34,8 +32,6 @@ pub struct Place {
 pub struct Kernels {
     alu: unsafe fn(&Alu, &mut Regs, u32, &Place),
     mma: unsafe fn(&Mma, &mut Regs, &Place),
-    /// Name of the instruction set, for reports.
-    pub name: &'static str,
 }
 
 impl Kernels {
@@ -49,14 +45,14 @@ impl Kernels {
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
         {
-            return Kernels { alu: alu_avx2, mma: matrix::mma_avx2, name: "avx2+fma+f16c" };
+            return Kernels { alu: alu_avx2, mma: matrix::mma_avx2 };
         }
         Kernels::baseline()
     }
 
     /// The build that runs everywhere.
     pub fn baseline() -> Self {
-        Kernels { alu: alu_baseline, mma: matrix::mma_portable, name: "baseline" }
+        Kernels { alu: alu_baseline, mma: matrix::mma_portable }
     }
 
     /// Executes `op` in the lanes of `mask`.

@@ -154,7 +154,7 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
                 high | one(x & 0xffff, l)
             });
         }
-        Alu::ApproxDiv { flush, full: _, d, a, b } => {
+        Alu::ApproxDiv { flush, d, a, b } => {
             let v = rv(regs, &[a, b]);
             let clean = |x: u32| if flush { crate::float::flush(x) } else { x };
             lanes32(regs, d, mask, v, |g, l| {

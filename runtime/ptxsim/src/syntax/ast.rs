@@ -47,8 +47,6 @@ pub struct Param {
     pub ty: String,
     pub bytes: u64,
     pub align: u64,
-    /// Declared `.ptr`.
-    pub pointer: bool,
 }
 
 /// An entry or a device function.

@@ -246,7 +246,7 @@ impl<'a> Parser<'a> {
                     if !align.is_power_of_two() {
                         return self.error("an alignment is a power of two");
                     }
-                    return Ok(Param { name: name.to_string(), ty, bytes, align, pointer });
+                    return Ok(Param { name: name.to_string(), ty, bytes, align });
                 }
             }
         }

@@ -1,0 +1,271 @@
+//! Which axis of a tile is innermost, and which tiles have a buffer at all.
+//!
+//! A dot `out[.., i, j] = sum over k of a[.., i, k] * b[k, j]` wants one operand and its result to be vectors along
+//! the same axis `j`, and takes the other operand element by element. The cheapest choice wins: an operand that is in that
+//! order anyway (a load whose last index is `j`), else one that is put in order once, outside the loop. From dots the choice
+//! spreads over element-wise ops, loop-carried values and branches of the same axes.
+
+use std::collections::BTreeMap;
+
+use tilec_ir::{Axis, Block, Inst, Kernel, Op, Value, ValueDef};
+
+/// How one dot is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DotPlan {
+    /// Which operand is read as vectors.
+    pub vector_operand: usize,
+    /// The axis of the vectors.
+    pub along: Axis,
+}
+
+/// What was decided for a kernel.
+pub struct Layouts {
+    /// Innermost axis by value.
+    inner: BTreeMap<Value, Axis>,
+    /// Plans of the dots that have one; others are reductions of products.
+    pub dots: BTreeMap<Inst, DotPlan>,
+    /// Tiles that are computed where they are used.
+    lazy: BTreeMap<Value, bool>,
+}
+
+impl Layouts {
+    /// Decides.
+    pub fn new(kernel: &Kernel) -> Layouts {
+        let mut search = Search::new(kernel);
+        search.unite();
+        search.anchor_loads();
+        let dots = search.anchor_dots();
+        let inner = search.inner();
+        let lazy = search.lazy();
+        Layouts { inner, dots, lazy }
+    }
+
+    /// The innermost axis of a tile.
+    pub fn inner(&self, value: Value) -> Option<Axis> {
+        self.inner.get(&value).copied()
+    }
+
+    /// Whether a tile has no buffer.
+    pub fn is_lazy(&self, value: Value) -> bool {
+        self.lazy.get(&value).copied().unwrap_or(false)
+    }
+}
+
+struct Search<'k> {
+    kernel: &'k Kernel,
+    /// Union-find over values that share an order.
+    parent: BTreeMap<Value, Value>,
+    chosen: BTreeMap<Value, Axis>,
+    /// Each instruction's block, and each block's parent.
+    home: BTreeMap<Inst, Block>,
+    users: BTreeMap<Value, Vec<Inst>>,
+    order: Vec<Inst>,
+}
+
+impl<'k> Search<'k> {
+    fn new(kernel: &'k Kernel) -> Search<'k> {
+        let mut search = Search {
+            kernel,
+            parent: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            home: BTreeMap::new(),
+            users: BTreeMap::new(),
+            order: kernel.walk(),
+        };
+        for (block, data) in kernel.blocks.iter() {
+            for &inst in &data.insts {
+                search.home.insert(inst, block);
+            }
+        }
+        for &inst in &search.order {
+            for &arg in &kernel.insts[inst].args {
+                search.users.entry(arg).or_default().push(inst);
+            }
+        }
+        search
+    }
+
+    fn root(&self, value: Value) -> Value {
+        let mut at = value;
+        while let Some(&up) = self.parent.get(&at) {
+            at = up;
+        }
+        at
+    }
+
+    fn union(&mut self, a: Value, b: Value) {
+        if self.kernel.ty(a).axes == self.kernel.ty(b).axes && !self.kernel.ty(a).is_scalar() {
+            let (a, b) = (self.root(a), self.root(b));
+            if a != b {
+                self.parent.insert(a, b);
+            }
+        }
+    }
+
+    fn unite(&mut self) {
+        let kernel = self.kernel;
+        for inst in self.order.clone() {
+            let data = &kernel.insts[inst];
+            match &data.op {
+                Op::Splat | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast => {
+                    for &arg in &data.args {
+                        self.union(arg, data.results[0]);
+                    }
+                }
+                Op::For(_) => {
+                    let body = &kernel.blocks[data.blocks[0]];
+                    let yielded = body.insts.last().map(|&last| &kernel.insts[last].args);
+                    for (n, &result) in data.results.iter().enumerate() {
+                        self.union(result, body.params[n + 1]);
+                        self.union(data.args[n + 2], result);
+                        if let Some(&value) = yielded.and_then(|args| args.get(n)) {
+                            self.union(value, result);
+                        }
+                    }
+                }
+                Op::If => {
+                    for &block in &data.blocks {
+                        let last = kernel.blocks[block].insts.last();
+                        let Some(args) = last.map(|&last| &kernel.insts[last].args) else { continue };
+                        for (&result, &value) in data.results.iter().zip(args) {
+                            self.union(value, result);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The axis of a load's last index: what memory usually has innermost.
+    fn natural(&self, value: Value) -> Option<Axis> {
+        let data = self.kernel.def(value)?;
+        let Op::Load(_) = data.op else { return None };
+        let last = data.args.last()?;
+        self.kernel.ty(*last).axes.iter().last()
+    }
+
+    /// Loads that only element-wise ops see keep the order of memory, unless a dot says otherwise.
+    fn anchor_loads(&mut self) {}
+
+    fn anchor_dots(&mut self) -> BTreeMap<Inst, DotPlan> {
+        let kernel = self.kernel;
+        let mut plans = BTreeMap::new();
+        for inst in self.order.clone() {
+            let data = &kernel.insts[inst];
+            let Op::Dot(over, _) = &data.op else { continue };
+            let mut best: Option<(u32, DotPlan)> = None;
+            // The second operand first: on equal terms it is the one that streams.
+            for operand in [1, 0] {
+                let (mine, other) = (data.args[operand], data.args[1 - operand]);
+                for along in kernel.ty(mine).axes.iter().rev() {
+                    if over.contains(&along) || kernel.ty(other).axes.contains(along) {
+                        continue;
+                    }
+                    let cost = self.cost(mine, along, inst);
+                    if best.is_none_or(|(least, _)| cost < least) {
+                        best = Some((cost, DotPlan { vector_operand: operand, along }));
+                    }
+                }
+            }
+            let Some((_, plan)) = best else { continue };
+            plans.insert(inst, plan);
+            for value in [data.results[0], data.args[plan.vector_operand]] {
+                let root = self.root(value);
+                self.chosen.entry(root).or_insert(plan.along);
+            }
+        }
+        plans
+    }
+
+    fn cost(&self, value: Value, along: Axis, dot: Inst) -> u32 {
+        let order = self.chosen.get(&self.root(value)).copied().or_else(|| self.natural(value));
+        let outside = match self.kernel.values[value].def {
+            ValueDef::Result(inst, _) => self.home.get(&inst) != self.home.get(&dot),
+            ValueDef::Param(block, _) => self.home.get(&dot) != Some(&block),
+        };
+        match (order == Some(along), outside) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => 2,
+        }
+    }
+
+    fn inner(&self) -> BTreeMap<Value, Axis> {
+        let mut inner = BTreeMap::new();
+        let mut natural: BTreeMap<Value, Axis> = BTreeMap::new();
+        for (value, _) in self.kernel.values.iter() {
+            if let Some(axis) = self.natural(value) {
+                natural.entry(self.root(value)).or_insert(axis);
+            }
+        }
+        for (value, data) in self.kernel.values.iter() {
+            let root = self.root(value);
+            let chosen = self.chosen.get(&root).or_else(|| natural.get(&root)).copied();
+            let axis = chosen.or_else(|| data.ty.axes.iter().last());
+            if let Some(axis) = axis.filter(|axis| data.ty.axes.contains(*axis)) {
+                inner.insert(value, axis);
+            }
+        }
+        // A row of a reduction keeps the order of what was reduced, where that is left.
+        inner
+    }
+
+    fn lazy(&self) -> BTreeMap<Value, bool> {
+        let mut lazy = BTreeMap::new();
+        let mut costs: BTreeMap<Value, u32> = BTreeMap::new();
+        for &inst in &self.order {
+            let data = &self.kernel.insts[inst];
+            let &[result] = data.results.as_slice() else { continue };
+            if self.kernel.ty(result).is_scalar() {
+                continue;
+            }
+            let of_args: u32 =
+                data.args.iter().map(|arg| costs.get(arg).copied().unwrap_or(1)).sum();
+            let own = match &data.op {
+                Op::Index(_) | Op::Splat | Op::Cast => 0,
+                Op::Binary(_) | Op::Compare(_) | Op::Select => 1,
+                Op::Unary(op) => match op {
+                    tilec_ir::UnaryOp::Neg | tilec_ir::UnaryOp::Not | tilec_ir::UnaryOp::Abs => 1,
+                    _ => 20,
+                },
+                Op::Load(param) => {
+                    let read_only = matches!(
+                        self.kernel.params[*param].ty,
+                        tilec_ir::ParamType::Tensor { mutable: false, .. }
+                    );
+                    // What another store may change is read where it is written, in order.
+                    let once = read_only && self.used_once_alike(inst, result);
+                    lazy.insert(result, once);
+                    costs.insert(result, if once { 30 } else { 1 });
+                    continue;
+                }
+                _ => continue,
+            };
+            let cost = own + of_args;
+            // Index arithmetic and masks are cheaper to compute again than to keep.
+            let is_lazy = cost <= 6 || self.used_once_alike(inst, result);
+            lazy.insert(result, is_lazy);
+            costs.insert(result, if is_lazy { cost } else { 1 });
+        }
+        lazy
+    }
+
+    /// Whether a value has one user, in its own block, which looks at each of its elements once.
+    fn used_once_alike(&self, inst: Inst, value: Value) -> bool {
+        let Some([user]) = self.users.get(&value).map(Vec::as_slice) else { return false };
+        if self.home.get(user) != self.home.get(&inst) {
+            return false;
+        }
+        let data = &self.kernel.insts[*user];
+        match &data.op {
+            Op::Splat | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast => {
+                self.kernel.ty(data.results[0]).axes == self.kernel.ty(value).axes
+            }
+            Op::Reduce(..) => true,
+            Op::Store(_) => data.args[0] == value,
+            Op::Yield => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! From a kernel and its arguments to a launch: what the arguments determine, and what they lack.
+
+use std::collections::BTreeMap;
+
+use tilec_driver::{ArgumentFacts, contract, infer};
+use tilec_host::{Argument, Arguments, Launch, Tensor, bind};
+use tilec_ir::Kernel;
+use tilec_vocab::{Contract, ParamKind, Specialisation};
+
+use crate::failure::Failure;
+
+/// A launch before there is code for it: wrong arguments need not wait for code generation.
+pub struct Prepared {
+    /// What the generic parameters are.
+    pub binding: Specialisation,
+    /// Names of the tensors that were made because nobody gave them.
+    pub made: Vec<String>,
+    /// The arguments, checked.
+    pub launch: Launch,
+}
+
+/// Specialises `kernel` for `args`, adds the outputs that are missing, checks the contract.
+pub fn prepare(
+    kernel: &Kernel,
+    args: &mut Arguments,
+    knobs: &BTreeMap<String, i64>,
+) -> Result<Prepared, Failure> {
+    let binding = infer(kernel, &facts(kernel, args), knobs)
+        .map_err(|error| Failure::Usage(format!("kernel `{}`: {error}", kernel.name)))?;
+    let contract = contract(kernel, &binding)?;
+    let made = make_outputs(&contract, args)?;
+    let launch = bind(&contract, args)?;
+    Ok(Prepared { binding, made, launch })
+}
+
+/// What inference needs to know of the tensors. Numbers adapt to what a kernel declares, so they
+/// say nothing about it.
+fn facts(kernel: &Kernel, args: &Arguments) -> Vec<ArgumentFacts> {
+    let fact = |name: &str, argument: &Argument| match argument {
+        Argument::Tensor(tensor) => Some(ArgumentFacts {
+            name: name.to_owned(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+        }),
+        Argument::Number(_) => None,
+    };
+    let params = kernel.params.values();
+    params.filter_map(|param| fact(&param.name, args.get(&param.name)?)).collect()
+}
+
+/// Makes the tensors that are written and were not given; answers their names.
+fn make_outputs(contract: &Contract, args: &mut Arguments) -> Result<Vec<String>, Failure> {
+    let mut extents: BTreeMap<&str, i64> =
+        contract.consts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    for param in &contract.params {
+        let (ParamKind::Tensor { dims, .. }, Some(Argument::Tensor(tensor))) =
+            (&param.kind, args.get(&param.name))
+        else {
+            continue;
+        };
+        for (dim, extent) in dims.iter().zip(tensor.shape()) {
+            extents.entry(dim).or_insert(*extent);
+        }
+    }
+    let mut made = Vec::new();
+    for param in &contract.params {
+        let ParamKind::Tensor { dtype, dims, mutable: true } = &param.kind else { continue };
+        let name = &param.name;
+        if args.get(name).is_some() {
+            continue;
+        }
+        let extent = |dim: &String| {
+            extents.get(dim.as_str()).copied().ok_or_else(|| {
+                let ty = format!("{dtype}[{}]", dims.join(", "));
+                Failure::Usage(format!(
+                    "kernel `{}`: no argument says how large `{dim}` is, so output `{name}`, a \
+                     tensor {ty}, cannot be made; give it: {name}=zeros(…)",
+                    contract.kernel
+                ))
+            })
+        };
+        let shape = dims.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
+        args.insert(name, Tensor::poisoned(*dtype, &shape)?);
+        made.push(name.clone());
+    }
+    Ok(made)
+}
