@@ -1,1 +1,175 @@
-//! placeholder
+//! The CPU as a device: verified tile IR compiled for this machine when it is loaded, its grid run on all cores.
+//!
+//! Every program runs on one thread with scratch memory of that thread's own, so a result does not depend on how
+//! many threads there are.
+
+mod scratch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tilec_codegen::cpu::{Host, JitKernel, emit};
+use tilec_host::{Arg, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, Scalar};
+use tilec_vocab::{Artifact, Bug, Contract, Payload};
+
+use scratch::Scratch;
+
+const NAME: &str = "cpu";
+
+/// Pieces of a grid for each thread.
+const PIECES: usize = 32;
+
+/// This machine's processor.
+pub struct CpuDevice {
+    host: Host,
+    pool: Arc<ThreadPool>,
+}
+
+impl CpuDevice {
+    /// All cores, or so many threads.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError::Device`] if the threads cannot be started.
+    pub fn new(threads: Option<usize>) -> Result<CpuDevice, RuntimeError> {
+        let builder = ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .thread_name(|n| format!("tilec-cpu-{n}"));
+        let pool = builder.build().map_err(|error| device_error(error.to_string()))?;
+        Ok(CpuDevice { host: Host::this(), pool: Arc::new(pool) })
+    }
+
+    /// The processor code is made for.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// As [`Device::load`], with its own type.
+    ///
+    /// # Errors
+    ///
+    /// As [`Device::load`].
+    pub fn compile(&self, artifact: &Artifact) -> Result<CpuKernel, RuntimeError> {
+        let Payload::TileIr(text) = &artifact.payload;
+        let bug = |message: String| RuntimeError::Bug(Bug::new("cpu", message));
+        let module = tilec_ir::parse(text).map_err(|error| bug(error.to_string()))?;
+        let name = &artifact.contract.kernel;
+        let kernel = module
+            .kernel(name)
+            .ok_or_else(|| bug(format!("the artifact of `{name}` holds no such kernel")))?;
+        tilec_ir::verify(kernel)?;
+        let start = std::time::Instant::now();
+        let code = emit(kernel, &self.host).map_err(|error| device_error(error.to_string()))?;
+        let emitting = start.elapsed();
+        let compiled = JitKernel::new(&code, name, &self.host)
+            .map_err(|error| RuntimeError::Bug(with_ir(bug_of(&error.0), &code.text)))?;
+        let contract = artifact.contract.clone();
+        Ok(CpuKernel { contract, compiled, emitting, pool: Arc::clone(&self.pool) })
+    }
+}
+
+fn bug_of(words: &str) -> Bug {
+    Bug::new("cpu", words)
+}
+
+fn with_ir(mut bug: Bug, text: &str) -> Bug {
+    bug.ir = text.to_owned();
+    bug
+}
+
+fn device_error(message: String) -> RuntimeError {
+    RuntimeError::Device { device: NAME.to_owned(), message }
+}
+
+impl Device for CpuDevice {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            name: NAME.to_owned(),
+            model: self.host.model(),
+            units: self.pool.current_num_threads(),
+            features: vec![self.host.cpu.clone(), self.host.vectors().to_owned()],
+        }
+    }
+
+    fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Executable>, RuntimeError> {
+        Ok(Arc::new(self.compile(artifact)?))
+    }
+}
+
+/// A kernel compiled for this machine.
+pub struct CpuKernel {
+    contract: Contract,
+    compiled: JitKernel,
+    emitting: Duration,
+    pool: Arc<ThreadPool>,
+}
+
+impl CpuKernel {
+    /// Names and times of the stages of its compilation.
+    pub fn stages(&self) -> [(&'static str, Duration); 4] {
+        let times = self.compiled.times();
+        [
+            ("write LLVM IR", self.emitting),
+            ("read LLVM IR", times.read),
+            ("LLVM passes", times.optimise),
+            ("machine code", times.generate),
+        ]
+    }
+}
+
+impl Executable for CpuKernel {
+    fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {
+        let params = words(args);
+        let programs = args.grid.iter().product::<i64>();
+        // Pieces small enough that no thread is left with more than a small part of the whole.
+        let piece = programs as usize / (PIECES * self.pool.current_num_threads()) + 1;
+        let bytes = self.compiled.scratch_bytes();
+        let run = |scratch: &mut Scratch, number: usize| {
+            let mut program = vec![0; args.grid.len()];
+            let mut rest = number as i64;
+            for (position, &count) in program.iter_mut().zip(&args.grid).rev() {
+                *position = rest % count;
+                rest /= count;
+            }
+            // SAFETY: `params` is laid out as `words` and the emitter agree; the caller vouches for the memory it
+            // names, the scratch is this thread's.
+            unsafe { self.compiled.run(&params, &program, scratch.pointer()) };
+        };
+        self.pool.install(|| {
+            (0..programs as usize)
+                .into_par_iter()
+                .with_max_len(piece)
+                .for_each_init(|| Scratch::new(bytes), |scratch, number| run(scratch, number));
+        });
+        Ok(())
+    }
+}
+
+/// What compiled code reads: for each tensor its address and strides, for each number its bits, then the dimensions.
+fn words(args: &LaunchArgs) -> Vec<i64> {
+    let mut words = Vec::new();
+    for arg in &args.args {
+        match arg {
+            Arg::Tensor(view) => {
+                words.push(view.address.expose_provenance().cast_signed() as i64);
+                words.extend(&view.strides);
+            }
+            Arg::Scalar(scalar) => words.push(match *scalar {
+                Scalar::Bool(value) => i64::from(value),
+                Scalar::I32(value) => i64::from(value),
+                Scalar::I64(value) => value,
+                Scalar::F16(_) | Scalar::BF16(_) | Scalar::F32(_) => {
+                    i64::from((scalar.to_f64() as f32).to_bits())
+                }
+            }),
+        }
+    }
+    words.extend(&args.dims);
+    words
+}

@@ -5,9 +5,9 @@
 //! order anyway (a load whose last index is `j`), else one that is put in order once, outside the loop. From dots the choice
 //! spreads over element-wise ops, loop-carried values and branches of the same axes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tilec_ir::{Axis, Block, Inst, Kernel, Op, Value, ValueDef};
+use tilec_ir::{Axis, BinaryOp, Block, Inst, Kernel, Op, UnaryOp, Value, ValueDef};
 
 /// How one dot is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +22,18 @@ pub struct DotPlan {
 pub struct Layouts {
     /// Innermost axis by value.
     inner: BTreeMap<Value, Axis>,
-    /// Plans of the dots that have one; others are reductions of products.
-    pub dots: BTreeMap<Inst, DotPlan>,
+    /// Plans of the dots that have one, by result; others are reductions of products.
+    dots: BTreeMap<Value, DotPlan>,
     /// Tiles that are computed where they are used.
     lazy: BTreeMap<Value, bool>,
+    /// By a sum of a dot and something else: the dot, which starts from the something.
+    fused: BTreeMap<Value, (Inst, Value)>,
+    /// Results of such dots.
+    absorbed: BTreeSet<Value>,
+    /// How often each value is used.
+    uses: BTreeMap<Value, usize>,
+    /// Where each instruction stands.
+    home: BTreeMap<Inst, Block>,
 }
 
 impl Layouts {
@@ -33,11 +41,39 @@ impl Layouts {
     pub fn new(kernel: &Kernel) -> Layouts {
         let mut search = Search::new(kernel);
         search.unite();
-        search.anchor_loads();
         let dots = search.anchor_dots();
         let inner = search.inner();
-        let lazy = search.lazy();
-        Layouts { inner, dots, lazy }
+        let fused = search.fused(&dots);
+        let lazy = search.lazy(&fused);
+        let absorbed = fused.values().map(|(dot, _)| kernel.insts[*dot].results[0]).collect();
+        let uses = search.users.iter().map(|(&value, users)| (value, users.len())).collect();
+        Layouts { inner, dots, lazy, fused, absorbed, uses, home: search.home }
+    }
+
+    /// How a dot with this result is computed, if not as a reduction of products.
+    pub fn dot(&self, result: Value) -> Option<DotPlan> {
+        self.dots.get(&result).copied()
+    }
+
+    /// The dot a sum is computed by, and what the dot starts from.
+    pub fn fused_into(&self, sum: Value) -> Option<(Inst, Value)> {
+        self.fused.get(&sum).copied()
+    }
+
+    /// Whether a dot is computed as part of a sum.
+    pub fn is_fused(&self, dot: Value) -> bool {
+        self.absorbed.contains(&dot)
+    }
+
+    /// Whether a value is made in the block that holds the loop with this body, for that loop alone.
+    pub fn is_last_use(&self, kernel: &Kernel, value: Value, body: Block) -> bool {
+        let of_loop = |inst: &Inst| kernel.insts[*inst].blocks.contains(&body);
+        let around = self.home.iter().find(|(inst, _)| of_loop(inst)).map(|(_, block)| *block);
+        let made_in = match kernel.values[value].def {
+            ValueDef::Result(inst, _) => self.home.get(&inst).copied(),
+            ValueDef::Param(block, _) => Some(block),
+        };
+        self.uses.get(&value) == Some(&1) && made_in == around
     }
 
     /// The innermost axis of a tile.
@@ -145,10 +181,7 @@ impl<'k> Search<'k> {
         self.kernel.ty(*last).axes.iter().last()
     }
 
-    /// Loads that only element-wise ops see keep the order of memory, unless a dot says otherwise.
-    fn anchor_loads(&mut self) {}
-
-    fn anchor_dots(&mut self) -> BTreeMap<Inst, DotPlan> {
+    fn anchor_dots(&mut self) -> BTreeMap<Value, DotPlan> {
         let kernel = self.kernel;
         let mut plans = BTreeMap::new();
         for inst in self.order.clone() {
@@ -169,7 +202,7 @@ impl<'k> Search<'k> {
                 }
             }
             let Some((_, plan)) = best else { continue };
-            plans.insert(inst, plan);
+            plans.insert(data.results[0], plan);
             for value in [data.results[0], data.args[plan.vector_operand]] {
                 let root = self.root(value);
                 self.chosen.entry(root).or_insert(plan.along);
@@ -207,11 +240,36 @@ impl<'k> Search<'k> {
                 inner.insert(value, axis);
             }
         }
-        // A row of a reduction keeps the order of what was reduced, where that is left.
         inner
     }
 
-    fn lazy(&self) -> BTreeMap<Value, bool> {
+    /// Sums that are computed by the dot that is one of their terms.
+    fn fused(&self, dots: &BTreeMap<Value, DotPlan>) -> BTreeMap<Value, (Inst, Value)> {
+        let mut fused = BTreeMap::new();
+        for &inst in &self.order {
+            let data = &self.kernel.insts[inst];
+            if data.op != Op::Binary(BinaryOp::Add) {
+                continue;
+            }
+            let sum = data.results[0];
+            for (dot, other) in [(1, 0), (0, 1)].map(|(a, b)| (data.args[a], data.args[b])) {
+                let ValueDef::Result(by, _) = self.kernel.values[dot].def else { continue };
+                let alone = self.users.get(&dot).is_some_and(|users| users.len() == 1);
+                let here = self.home.get(&by) == self.home.get(&inst);
+                if dots.contains_key(&dot)
+                    && alone
+                    && here
+                    && self.kernel.ty(dot) == self.kernel.ty(sum)
+                {
+                    fused.insert(sum, (by, other));
+                    break;
+                }
+            }
+        }
+        fused
+    }
+
+    fn lazy(&self, fused: &BTreeMap<Value, (Inst, Value)>) -> BTreeMap<Value, bool> {
         let mut lazy = BTreeMap::new();
         let mut costs: BTreeMap<Value, u32> = BTreeMap::new();
         for &inst in &self.order {
@@ -220,13 +278,27 @@ impl<'k> Search<'k> {
             if self.kernel.ty(result).is_scalar() {
                 continue;
             }
+            let users = self.users.get(&result).map_or(&[][..], Vec::as_slice);
+            let of_dot = users.iter().any(|&user| matches!(self.kernel.insts[user].op, Op::Dot(..)));
+            if fused.contains_key(&result) {
+                let yields = |&user: &Inst| self.kernel.insts[user].op == Op::Yield;
+                let is_lazy = matches!(users, [user] if yields(user))
+                    && self.used_once_alike(inst, result);
+                lazy.insert(result, is_lazy);
+                costs.insert(result, 1);
+                continue;
+            }
+            if of_dot {
+                costs.insert(result, 1);
+                continue;
+            }
             let of_args: u32 =
                 data.args.iter().map(|arg| costs.get(arg).copied().unwrap_or(1)).sum();
             let own = match &data.op {
                 Op::Index(_) | Op::Splat | Op::Cast => 0,
                 Op::Binary(_) | Op::Compare(_) | Op::Select => 1,
                 Op::Unary(op) => match op {
-                    tilec_ir::UnaryOp::Neg | tilec_ir::UnaryOp::Not | tilec_ir::UnaryOp::Abs => 1,
+                    UnaryOp::Neg | UnaryOp::Not | UnaryOp::Abs => 1,
                     _ => 20,
                 },
                 Op::Load(param) => {

@@ -17,8 +17,19 @@
 //!
 //! 16-bit floats are held as f32 and rounded after each operation.
 
+mod access;
+mod cast;
+mod control;
+mod dot;
+mod emit;
+mod eval;
 mod host;
+mod jit;
 mod layout;
+mod math;
+mod reduce;
 mod text;
 
+pub use emit::{HostCode, Unsupported, emit};
 pub use host::Host;
+pub use jit::{JitError, JitKernel, JitTimes};

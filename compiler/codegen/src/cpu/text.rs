@@ -1,5 +1,6 @@
 //! LLVM IR as text: names, labels, loops.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 
 /// A function body under way.
@@ -11,8 +12,10 @@ pub struct Text {
     next: usize,
     label: String,
     /// Declarations the body needs, each once.
-    declarations: std::collections::BTreeSet<String>,
+    declarations: BTreeSet<String>,
     instructions: usize,
+    /// Regions of memory that never overlap.
+    regions: usize,
 }
 
 /// A loop whose body is being written.
@@ -57,23 +60,29 @@ impl Text {
         self.instructions
     }
 
-    /// Declares a function of LLVM's, `ret @name(args)`, and gives the name.
-    pub fn declare(&mut self, ret: &str, name: &str, args: &str) -> String {
-        self.declarations.insert(format!("declare {ret} @{name}({args})"));
-        format!("@{name}")
-    }
-
     /// Calls a function of LLVM's.
     pub fn call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
-        self.call_with("", ret, name, args)
+        let call = self.call_text(ret, name, args);
+        self.def(call)
     }
 
     /// Calls a function of LLVM's with fast-math flags.
-    pub fn call_with(&mut self, flags: &str, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+    pub fn call_flags(&mut self, flags: &str, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let call = self.call_text(ret, name, args).replacen("call", &format!("call {flags}"), 1);
+        self.def(call)
+    }
+
+    /// Calls a function of LLVM's that gives nothing.
+    pub fn call_void(&mut self, name: &str, args: &[(&str, &str)]) {
+        let call = self.call_text("void", name, args);
+        self.line(call);
+    }
+
+    fn call_text(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
         let types: Vec<&str> = args.iter().map(|(ty, _)| *ty).collect();
-        let function = self.declare(ret, name, &types.join(", "));
+        self.declarations.insert(format!("declare {ret} @{name}({})", types.join(", ")));
         let args: Vec<String> = args.iter().map(|(ty, value)| format!("{ty} {value}")).collect();
-        self.def(format_args!("call {flags} {ret} {function}({})", args.join(", ")))
+        format!("call {ret} @{name}({})", args.join(", "))
     }
 
     /// A stack slot; give it a value before reading it.
@@ -83,12 +92,27 @@ impl Text {
         name
     }
 
-    fn new_label(&mut self) -> String {
+    /// A pointer that is computed once, at the start.
+    pub fn early(&mut self, rhs: impl Display) -> String {
+        let name = self.fresh("p");
+        let _ = writeln!(self.slots, "  {name} = {rhs}");
+        name
+    }
+
+    /// A new region of memory that overlaps no other.
+    pub fn region(&mut self) -> usize {
+        self.regions += 1;
+        self.regions
+    }
+
+    /// A name for a block.
+    pub fn new_label(&mut self) -> String {
         self.next += 1;
         format!("b{}", self.next)
     }
 
-    fn begin(&mut self, label: String) {
+    /// Starts a block; the one before must have ended.
+    pub fn begin(&mut self, label: String) {
         let _ = writeln!(self.body, "{label}:");
         self.label = label;
     }
@@ -98,7 +122,7 @@ impl Text {
         if self.label.is_empty() { "entry" } else { &self.label }
     }
 
-    /// Opens `for at = from; at < to; at += step`.
+    /// Opens `for at = from; at < to; at += step`; stops where `at` would pass the last `i64`.
     pub fn open_loop(&mut self, from: &str, to: &str, step: &str) -> Loop {
         let slot = self.slot("i64");
         let (head, body, exit) = (self.new_label(), self.new_label(), self.new_label());
@@ -112,9 +136,20 @@ impl Text {
         Loop { slot, step: step.to_string(), head, exit, at }
     }
 
-    /// Closes a loop.
+    /// Closes a loop whose counter stays far from the last `i64`.
     pub fn close_loop(&mut self, opened: Loop) {
         let next = self.def(format_args!("add nsw i64 {}, {}", opened.at, opened.step));
+        self.close_loop_at(opened, &next);
+    }
+
+    /// Closes a loop over whatever integers the source has.
+    pub fn close_wide_loop(&mut self, opened: Loop) {
+        let next =
+            self.call("i64", "llvm.sadd.sat.i64", &[("i64", &opened.at), ("i64", &opened.step)]);
+        self.close_loop_at(opened, &next);
+    }
+
+    fn close_loop_at(&mut self, opened: Loop, next: &str) {
         self.line(format_args!("store i64 {next}, ptr {}", opened.slot));
         self.line(format_args!("br label %{}", opened.head));
         self.begin(opened.exit);
@@ -137,27 +172,58 @@ impl Text {
 
     /// Closes an `if` with both parts written.
     pub fn close_if(&mut self, branch: Branch) {
-        self.close_if_with(branch, "", "", "");
-    }
-
-    /// Closes an `if` with both parts written; the value of each part where `ty` is not empty.
-    pub fn close_if_with(&mut self, branch: Branch, ty: &str, then: &str, otherwise: &str) -> String {
-        let else_end = self.current().to_string();
         self.line(format_args!("br label %{}", branch.end));
         self.begin(branch.end);
-        if ty.is_empty() {
-            return String::new();
-        }
-        self.def(format_args!("phi {ty} [ {then}, %{} ], [ {otherwise}, %{else_end} ]", branch.then_end))
+    }
+
+    /// Closes an `if` with both parts written; `then` or `otherwise` of type `ty`.
+    pub fn close_if_with(&mut self, branch: Branch, ty: &str, then: &str, otherwise: &str) -> String {
+        let else_end = self.current().to_string();
+        let then_end = branch.then_end.clone();
+        self.close_if(branch);
+        self.def(format_args!("phi {ty} [ {then}, %{then_end} ], [ {otherwise}, %{else_end} ]"))
     }
 
     /// The whole module: a function of this name and attributes.
     pub fn finish(self, name: &str, attributes: &str) -> String {
-        let declarations: Vec<String> = self.declarations.into_iter().collect();
+        let declarations: Vec<String> = self.declarations.iter().cloned().collect();
         format!(
-            "define void @{name}(ptr noalias nocapture readonly %params, ptr noalias nocapture readonly %program, \
-             ptr noalias nocapture %scratch) #0 {{\nentry:\n{}{}  ret void\n}}\n\n{}\n\nattributes #0 = {{ nounwind {attributes} }}\n",
-            self.slots, self.body, declarations.join("\n")
+            "@zero = private constant [64 x i8] zeroinitializer, align 64\n\n\
+             define void @\"{name}\"(ptr noalias %params, ptr noalias %program, ptr noalias align 64 %scratch) #0 {{\n\
+             entry:\n{}{}  ret void\n}}\n\n{}\n\nattributes #0 = {{ nounwind {attributes} }}\n{}",
+            self.slots,
+            self.body,
+            declarations.join("\n"),
+            self.metadata()
         )
     }
+
+    /// What an access to a region says of itself. Past [`MOST_REGIONS`] the lists would grow without end.
+    pub fn tag(region: usize) -> String {
+        if region > MOST_REGIONS {
+            return String::new();
+        }
+        format!(", !alias.scope !{}, !noalias !{}", scope(region) + 1, scope(region) + 2)
+    }
+
+    fn metadata(&self) -> String {
+        let regions = self.regions.min(MOST_REGIONS);
+        let mut out = String::from("\n!0 = distinct !{!0}\n");
+        for region in 1..=regions {
+            let at = scope(region);
+            let others = (1..=regions).filter(|&r| r != region);
+            let others: Vec<String> = others.map(|r| format!("!{}", scope(r))).collect();
+            let _ = writeln!(out, "!{at} = distinct !{{!{at}, !0}}");
+            let _ = writeln!(out, "!{} = !{{!{at}}}", at + 1);
+            let _ = writeln!(out, "!{} = !{{{}}}", at + 2, others.join(", "));
+        }
+        out
+    }
+}
+
+/// Regions that are told apart.
+const MOST_REGIONS: usize = 64;
+
+fn scope(region: usize) -> usize {
+    region * 3
 }

@@ -1,0 +1,149 @@
+//! Dots: blocks of the result held in registers.
+//!
+//! For each step along what is summed over, a few vectors of one operand meet a few single elements of the other, and each
+//! pair feeds one fused multiply-add. A block of `rows` by `vectors` so costs `rows + vectors` loads for `rows * vectors`
+//! multiply-adds; the best block that fits the registers is taken.
+
+use tilec_ir::{Axis, InstData, Op, Value};
+
+use super::emit::{Buffer, Emitter, Kind, Result};
+use super::eval::{Point, Val};
+
+/// Rows and vectors of a block, each a divisor of what there is.
+fn block_size(rows: usize, vectors: usize, registers: usize) -> (usize, usize) {
+    let divisors = |n: usize| (1..=n.min(24)).filter(move |d| n % d == 0);
+    let mut best = (1, 1);
+    // Multiply-adds for each load, in parts of 1000.
+    let mut most = 0;
+    for r in divisors(rows.max(1)) {
+        for v in divisors(vectors.max(1)) {
+            let worth = 1000 * r * v / (r + v);
+            if r * v + v + 1 < registers && worth > most {
+                (best, most) = ((r, v), worth);
+            }
+        }
+    }
+    best
+}
+
+impl Emitter<'_> {
+    /// Writes a dot's result, plus `init` where there is one.
+    pub fn dot(&mut self, data: &InstData, into: &Buffer, init: Option<Value>) -> Result<()> {
+        let Op::Dot(over, _) = &data.op else {
+            return self.unsupported("a dot of another op", data.span);
+        };
+        let Some(plan) = self.layouts.dot(data.results[0]) else {
+            return self.reduce_to_tile(data, into);
+        };
+        let along = plan.along;
+        if into.inner != along {
+            // Made in the order it wants, then put in the order that is asked for.
+            let axes = self.axes(data.results[0]);
+            let aside = self.allocate(Kind::Float, axes, along)?;
+            self.dot(data, &aside, init)?;
+            let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != into.inner).collect();
+            return self.nest(&outer, Some(into.inner), &mut |this, point| {
+                let val = this.read(&aside, axes, point);
+                this.write(into, axes, point, &val);
+                Ok(())
+            });
+        }
+        let wide = data.args[plan.vector_operand];
+        let single = data.args[1 - plan.vector_operand];
+        let (wide_axes, single_axes) = (self.axes(wide), self.axes(single));
+        let wide = self.buffer(wide, Some(along))?;
+        let single = self.buffer(single, None)?;
+
+        let axes = self.axes(data.results[0]);
+        let rows = axes
+            .iter()
+            .filter(|&axis| !wide_axes.contains(axis))
+            .max_by_key(|&axis| self.extent(axis));
+        let lanes = self.host.lanes;
+        let (height, width) = block_size(
+            rows.map_or(1, |axis| self.extent(axis)),
+            self.extent(along).div_ceil(lanes),
+            self.host.registers(),
+        );
+        let outer: Vec<Axis> =
+            axes.iter().filter(|&axis| axis != along && Some(axis) != rows).collect();
+        let ty = self.ty(Kind::Float, true);
+        let slots: Vec<String> = (0..height * width).map(|_| self.text.slot(&ty)).collect();
+        let (row_count, column_count) = (rows.map(|axis| self.count(axis)), self.count(along));
+        self.nest(&outer, None, &mut |this, point| {
+            let row_loop =
+                row_count.as_ref().map(|count| this.text.open_loop("0", count, &height.to_string()));
+            let step = (width * lanes).to_string();
+            let column_loop = this.text.open_loop("0", &column_count, &step);
+            // The points of the block, row by row.
+            let mut points = Vec::new();
+            for r in 0..height {
+                let mut row = point.clone();
+                if let (Some(axis), Some(opened)) = (rows, &row_loop) {
+                    let lane = this.text.def(format_args!("add nuw nsw i64 {}, {r}", opened.at));
+                    row = point.with(axis, &lane);
+                }
+                for c in 0..width {
+                    let base = format_args!("add nuw nsw i64 {}, {}", column_loop.at, c * lanes);
+                    let base = this.text.def(base);
+                    points.push(row.along(along, &base));
+                }
+            }
+            for (slot, at) in slots.iter().zip(&points) {
+                let first = match init {
+                    Some(init) => this.eval_lifted(init, &mut at.clone())?.text,
+                    None => "zeroinitializer".to_string(),
+                };
+                this.text.line(format_args!("store {ty} {first}, ptr {slot}"));
+            }
+            this.nest(over, None, &mut |this, step| {
+                let joined = |at: &Point| {
+                    let mut joined = at.clone();
+                    joined.at.extend(step.at.clone());
+                    joined
+                };
+                let columns: Vec<String> = points[..width]
+                    .iter()
+                    .map(|at| this.read(&wide, wide_axes, &joined(at)).text)
+                    .collect();
+                for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
+                    let one = this.read(&single, single_axes, &joined(&row[0]).first());
+                    let one = this.splat(&one.text, "float");
+                    for (column, slot) in columns.iter().zip(slots) {
+                        let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                        let sum =
+                            this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
+                        this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
+                    }
+                }
+                Ok(())
+            })?;
+            for (slot, at) in slots.iter().zip(&points) {
+                let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                this.write(into, axes, at, &Val::lanes(sum));
+            }
+            this.text.close_loop(column_loop);
+            if let Some(opened) = row_loop {
+                this.text.close_loop(opened);
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::block_size;
+
+    #[test]
+    fn blocks_fit_the_registers_and_divide_what_there_is() {
+        assert_eq!(block_size(64, 4, 32), (4, 4));
+        assert_eq!(block_size(64, 5, 32), (4, 5));
+        assert_eq!(block_size(1, 1, 32), (1, 1));
+        assert_eq!(block_size(64, 8, 16), (2, 4));
+        for (rows, vectors) in [(1, 8), (3, 7), (48, 6), (100, 2)] {
+            let (r, v) = block_size(rows, vectors, 32);
+            assert!(rows % r == 0 && vectors % v == 0 && r * v + v < 31, "{rows} {vectors}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Reductions. Rows that stay side by side are reduced side by side, a vector of rows at a time; a row that
+//! runs along the vectors is reduced by vectors and then across one.
+
+use tilec_ir::{Axis, AxisSet, InstData, Op, ReduceOp, Value};
+use tilec_vocab::DType;
+
+use super::emit::{Buffer, Emitter, Kind, Result};
+use super::eval::{Point, Val, constant};
+
+/// Vectors of rows reduced at a time, so that their sums do not wait for one another.
+const MOST_VECTORS: usize = 4;
+
+/// What is reduced.
+struct Source {
+    op: ReduceOp,
+    over: Vec<Axis>,
+    /// One value, or two to be multiplied.
+    of: Vec<Value>,
+    kind: Kind,
+    /// Of the result.
+    dtype: DType,
+    /// The axis its vectors run along.
+    inner: Option<Axis>,
+}
+
+impl Emitter<'_> {
+    fn source(&mut self, data: &InstData) -> Result<Source> {
+        let (op, over) = match &data.op {
+            Op::Reduce(op, over) => (*op, over.to_vec()),
+            Op::Dot(over, _) => (ReduceOp::Sum, over.to_vec()),
+            _ => return self.unsupported("a reduction of another op", data.span),
+        };
+        let of = data.args.to_vec();
+        let axes = of.iter().fold(AxisSet::new(), |set, &value| set.union(self.axes(value)));
+        let (dtype, kind) = (self.dtype(data.results[0]), self.kind(data.results[0]));
+        let inner = of.iter().find_map(|&value| self.layouts.inner(value));
+        let inner = inner.or_else(|| axes.iter().next_back());
+        Ok(Source { op, over, of, kind, dtype, inner })
+    }
+
+    /// A reduction over every axis.
+    pub fn reduce_to_scalar(&mut self, data: &InstData) -> Result<String> {
+        let source = self.source(data)?;
+        self.reduce_across(&source, &Point::default())
+    }
+
+    /// A reduction over some axes.
+    pub fn reduce_to_tile(&mut self, data: &InstData, into: &Buffer) -> Result<()> {
+        let source = self.source(data)?;
+        let axes = self.axes(data.results[0]);
+        if source.inner.is_some_and(|inner| axes.contains(inner)) {
+            return self.reduce_beside(&source, axes, into);
+        }
+        self.nest(axes.as_slice(), None, &mut |this, point| {
+            let text = this.reduce_across(&source, point)?;
+            this.write(into, axes, point, &Val::uniform(text));
+            Ok(())
+        })
+    }
+
+    /// Vectors of rows.
+    fn reduce_beside(&mut self, source: &Source, axes: &AxisSet, into: &Buffer) -> Result<()> {
+        let width = self.host.lanes;
+        let inner = into.inner;
+        let vectors = self.extent(inner).div_ceil(width);
+        let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors % n == 0).unwrap_or(1);
+        let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != inner).collect();
+        let (count, step) = (self.count(inner), (width * at_once).to_string());
+        let ty = self.ty(source.kind, true);
+        let identity = self.identity(source, true);
+        let slots: Vec<String> = (0..at_once).map(|_| self.text.slot(&ty)).collect();
+        self.nest(&outer, None, &mut |this, point| {
+            let opened = this.text.open_loop("0", &count, &step);
+            let mut bases = Vec::new();
+            for (n, slot) in slots.iter().enumerate() {
+                this.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+                let base = format_args!("add nuw nsw i64 {}, {}", opened.at, n * width);
+                bases.push(this.text.def(base));
+            }
+            this.nest_from(point, &source.over, None, &mut |this, point| {
+                for (slot, base) in slots.iter().zip(&bases) {
+                    let mut point = point.along(inner, base);
+                    let val = this.term(source, &mut point)?;
+                    let val = this.lift(&val, source.kind.lane());
+                    this.accumulate(source, slot, &val, true);
+                }
+                Ok(())
+            })?;
+            for (slot, base) in slots.iter().zip(&bases) {
+                let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                let sum = this.rounded(sum, source.dtype, true);
+                this.write(into, axes, &point.along(inner, base), &Val::lanes(sum));
+            }
+            this.text.close_loop(opened);
+            Ok(())
+        })
+    }
+
+    /// One row, at a point of the kept axes.
+    fn reduce_across(&mut self, source: &Source, point: &Point) -> Result<String> {
+        let Some(inner) = source.inner.filter(|axis| source.over.contains(axis)) else {
+            let slot = self.text.slot(source.kind.lane());
+            let (ty, identity) = (source.kind.lane(), self.identity(source, false));
+            self.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+            self.nest_from(point, &source.over, None, &mut |this, point| {
+                let val = this.term(source, point)?;
+                this.accumulate(source, &slot, &val.text, false);
+                Ok(())
+            })?;
+            let total = self.text.def(format_args!("load {ty}, ptr {slot}"));
+            return Ok(self.rounded(total, source.dtype, false));
+        };
+        let ty = self.ty(source.kind, true);
+        let identity = self.identity(source, true);
+        let slot = self.text.slot(&ty);
+        self.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+        let rest: Vec<Axis> = source.over.iter().copied().filter(|&axis| axis != inner).collect();
+        self.nest_from(point, &rest, Some(inner), &mut |this, point| {
+            let val = this.term(source, point)?;
+            let val = this.lift(&val, source.kind.lane());
+            let (count, base) = (this.count(inner), point.vector.clone().map(|(_, base)| base));
+            let left = format!("sub i64 {count}, {}", base.unwrap_or_default());
+            let left = this.text.def(left);
+            let mask = this.lanes_below(&left);
+            let masks = this.lanes_of("i1", true);
+            let val = this
+                .text
+                .def(format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}"));
+            this.accumulate(source, &slot, &val, true);
+            Ok(())
+        })?;
+        let lanes = self.text.def(format_args!("load {ty}, ptr {slot}"));
+        let total = self.across(source, &ty, &lanes);
+        Ok(self.rounded(total, source.dtype, false))
+    }
+
+    fn term(&mut self, source: &Source, point: &mut Point) -> Result<Val> {
+        match source.of[..] {
+            [a, b] => self.product(a, b, point),
+            _ => self.eval(source.of[0], point),
+        }
+    }
+
+    fn identity(&self, source: &Source, vector: bool) -> String {
+        let text = constant(source.op.identity(source.dtype));
+        self.literal(source.kind.lane(), &text, vector)
+    }
+
+    fn accumulate(&mut self, source: &Source, slot: &str, val: &str, v: bool) {
+        let ty = self.ty(source.kind, v);
+        let old = self.text.def(format_args!("load {ty}, ptr {slot}"));
+        let new = match (source.op, source.kind) {
+            (ReduceOp::Sum, Kind::Float) => self.fop("fadd contract", v, &old, val),
+            (ReduceOp::Sum, kind) => {
+                let ty = self.ty(kind, v);
+                self.text.def(format_args!("add {ty} {old}, {val}"))
+            }
+            (ReduceOp::Max, Kind::Float) => {
+                self.intrinsic("maximum", Kind::Float, v, &[&old, val])
+            }
+            (ReduceOp::Min, Kind::Float) => {
+                self.intrinsic("minimum", Kind::Float, v, &[&old, val])
+            }
+            (ReduceOp::Max, kind) => self.intrinsic("smax", kind, v, &[&old, val]),
+            (ReduceOp::Min, kind) => self.intrinsic("smin", kind, v, &[&old, val]),
+            (ReduceOp::All, _) => self.text.def(format_args!("and {ty} {old}, {val}")),
+            (ReduceOp::Any, _) => self.text.def(format_args!("or {ty} {old}, {val}")),
+        };
+        self.text.line(format_args!("store {ty} {new}, ptr {slot}"));
+    }
+
+    /// The lanes of one vector together.
+    fn across(&mut self, source: &Source, ty: &str, lanes: &str) -> String {
+        let width = self.host.lanes;
+        let name = match (source.op, source.kind) {
+            (ReduceOp::Sum, Kind::Float) => "fadd",
+            (ReduceOp::Sum, _) => "add",
+            (ReduceOp::Max, Kind::Float) => "fmaximum",
+            (ReduceOp::Min, Kind::Float) => "fminimum",
+            (ReduceOp::Max, _) => "smax",
+            (ReduceOp::Min, _) => "smin",
+            (ReduceOp::All, _) => "and",
+            (ReduceOp::Any, _) => "or",
+        };
+        let (lane, element) = match source.kind {
+            Kind::Float => ("float", "f32"),
+            Kind::Int => ("i64", "i64"),
+            Kind::Bool => ("i1", "i1"),
+        };
+        let name = format!("llvm.vector.reduce.{name}.v{width}{element}");
+        if source.op == ReduceOp::Sum && source.kind == Kind::Float {
+            // From -0, the zero that changes nothing; in any order.
+            let start = super::eval::float(-0.0);
+            return self.text.call_flags("reassoc", lane, &name, &[(lane, &start), (ty, lanes)]);
+        }
+        self.text.call(lane, &name, &[(ty, lanes)])
+    }
+}
