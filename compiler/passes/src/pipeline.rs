@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tilec_ir::{Kernel, Stage, Tile, verify};
 use tilec_vocab::Bug;
 
-use crate::{cse, dce, fold, hoist};
+use crate::{cse, dce, fold, hoist, mask};
 
 /// One row: a pass and its place.
 pub struct Pass {
@@ -41,16 +41,30 @@ pub const PASSES: &[Pass] = &[
         run: hoist::run,
     },
     Pass {
-        name: "cse",
+        name: "masks",
         stage: Tile::NAME,
         after: &["hoist"],
-        why: "hoisting brings the same computation of two loops into one block",
+        why: "what bounds a mask must be known before the loop it splits",
+        run: mask::split::run,
+    },
+    Pass {
+        name: "refold",
+        stage: Tile::NAME,
+        after: &["masks"],
+        why: "in the loops over full blocks every mask is a constant now",
+        run: fold::run,
+    },
+    Pass {
+        name: "cse",
+        stage: Tile::NAME,
+        after: &["hoist", "masks"],
+        why: "hoisting brings the same computation of two loops into one block, and so do split loops",
         run: cse::run,
     },
     Pass {
         name: "dce",
         stage: Tile::NAME,
-        after: &["fold", "hoist", "cse"],
+        after: &["refold", "hoist", "cse"],
         why: "the others leave operands behind that nobody uses any more",
         run: dce::run,
     },

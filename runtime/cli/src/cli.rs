@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -72,6 +73,7 @@ enum Verb {
     Fmt(verbs::fmt::Args),
     Emit(verbs::emit::Args),
     Run(verbs::run::Args),
+    Verify(verbs::verify::Args),
     Explain(verbs::explain::Args),
     Devices(verbs::devices::Args),
     Doctor(verbs::doctor::Args),
@@ -87,6 +89,7 @@ impl Verb {
             Verb::Fmt(args) => args.run(talk),
             Verb::Emit(args) => args.run(talk),
             Verb::Run(args) => args.run(talk),
+            Verb::Verify(args) => args.run(talk),
             Verb::Explain(args) => args.run(),
             Verb::Devices(args) => args.run(),
             Verb::Doctor(args) => args.run(),
@@ -98,7 +101,10 @@ impl Verb {
 
 /// Reads the command line, does what it says, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     match cli.shared.color {
         Colour::Auto => {}
         Colour::Always => anstream::ColorChoice::Always.write_global(),
@@ -118,23 +124,64 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A command line that clap does not take, or help that it prints.
+fn refused(error: &clap::Error) -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let json = args.iter().any(|arg| arg == "--error-format=json")
+        || args.windows(2).any(|pair| pair == ["--error-format", "json"]);
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+        let failure = Failure::Usage(text);
+        Talk { quiet: false, verbose: false, format: ErrorFormat::Json }.fail(&failure);
+        return failure.exit_code();
+    }
+    // What cannot be printed cannot be complained about either.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 /// A panic is a bug of ours and ends like one, with a message that says what to do.
 fn without_panic(run: impl FnOnce() -> Outcome) -> Outcome {
-    std::panic::set_hook(Box::new(|_| {}));
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|panic| {
+        if let (Ok(mut place), Some(location)) = (PANICKED.lock(), panic.location()) {
+            *place = format!(" at {location}");
+        }
+    }));
     let result = catch_unwind(AssertUnwindSafe(run));
-    let _ = std::panic::take_hook();
+    std::panic::set_hook(before);
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(Failure::Bug(format!("compiler bug: panic: {text}\n{REPORT}")))
+        let place = PANICKED.lock().map_or(String::new(), |place| place.clone());
+        Err(Failure::bug(format!("compiler bug: panic{place}: {text}")))
     })
 }
 
-/// What to do about a bug.
-pub const REPORT: &str = "This is a fault of tilec, not of your program. Please report it with the \
-                          command line and the source file.";
+/// Where the last panic was.
+static PANICKED: Mutex<String> = Mutex::new(String::new());
 
 /// The command line as a value, for completions and manual pages.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_as_a_bug_that_says_where_and_what_to_do() {
+        let Err(failure) = without_panic(|| panic!("lost {}", 3)) else { panic!("no failure") };
+        let text = failure.to_string();
+        assert_eq!(failure.number(), 5);
+        assert!(text.starts_with("compiler bug: panic at ") && text.contains("cli.rs"), "{text}");
+        assert!(text.contains(": lost 3\n") && text.contains("Please report it"), "{text}");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
 }

@@ -40,7 +40,16 @@ Exit codes:
   5  a bug of the compiler
   6  out of time";
 
+/// What to do about a bug.
+const REPORT: &str = "This is a fault of tilec, not of your program. Please report it with the \
+                      command line and the source file.";
+
 impl Failure {
+    /// A fault of the compiler, with what to do about it.
+    pub fn bug(message: impl std::fmt::Display) -> Failure {
+        Failure::Bug(format!("{message}\n{REPORT}"))
+    }
+
     fn kind(&self) -> (&'static str, u8) {
         match self {
             Failure::Source(_) => ("source", 1),
@@ -97,7 +106,7 @@ impl fmt::Display for Failure {
 impl From<Bug> for Failure {
     fn from(bug: Bug) -> Failure {
         let ir = if bug.ir.is_empty() { String::new() } else { format!("\n{}", bug.ir.trim_end()) };
-        Failure::Bug(format!("{bug}{ir}"))
+        Failure::bug(format!("{bug}{ir}"))
     }
 }
 

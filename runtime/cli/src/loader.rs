@@ -64,10 +64,11 @@ impl FolderLoader {
         if !path.starts_with(real) {
             return Err("it is a link that leaves the folder".to_owned());
         }
-        let mut file = File::open(&path).map_err(|error| error.to_string())?;
-        if !file.metadata().is_ok_and(|found| found.is_file()) {
+        // Before it is opened: opening a pipe would wait for its other end.
+        if !fs::metadata(&path).is_ok_and(|found| found.is_file()) {
             return Err("it is not a regular file".to_owned());
         }
+        let mut file = File::open(&path).map_err(|error| error.to_string())?;
         let text = self.read(&mut file)?;
         let shown = if shown == Path::new(".") { file_name.into() } else { shown.join(file_name) };
         Ok(Some(SourceFile { name: shown.display().to_string(), text }))

@@ -5,8 +5,8 @@
 
 mod args;
 mod cli;
+mod expect;
 mod failure;
-mod interp_device;
 mod loader;
 mod output;
 mod prepare;

@@ -17,7 +17,7 @@ pub struct Settings {
 
     /// Leave out a pass of the pipeline
     #[arg(long, value_name = "PASS")]
-    off: Vec<String>,
+    without: Vec<String>,
 }
 
 impl Settings {
@@ -32,15 +32,18 @@ impl Settings {
         Ok(knobs)
     }
 
-    /// The pipeline without what is off.
+    /// The pipeline without what is left out.
     pub fn options(&self) -> Result<Options, Failure> {
         let mut options = pipeline::Options::default();
-        for pass in &self.off {
-            options = options.without(pass).ok_or_else(|| {
-                let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
-                Failure::Usage(format!("there is no pass `{pass}`; there are {known}"))
-            })?;
+        for pass in &self.without {
+            options = options.without(pass).ok_or_else(|| no_such_pass(pass))?;
         }
         Ok(Options { pipeline: options })
     }
+}
+
+/// The failure of naming a pass that the table does not have.
+pub fn no_such_pass(name: &str) -> Failure {
+    let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
+    Failure::Usage(format!("there is no pass `{name}`; there are {known}"))
 }

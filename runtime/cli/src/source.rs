@@ -7,7 +7,7 @@ use tilec_ir::{Kernel, Module, Tile};
 use tilec_vocab::{Diagnostic, Sources, render};
 
 use crate::failure::{Failure, Outcome};
-use crate::loader::FolderLoader;
+use crate::loader::{FolderLoader, is_stdin};
 use crate::output::{ErrorFormat, Talk, count};
 
 /// A file that went through the front end.
@@ -26,6 +26,7 @@ pub struct Front {
 
 /// Reads the file at `path` and all it imports, and shows every diagnostic.
 pub fn front(path: &Path, talk: Talk) -> Result<Front, Failure> {
+    exists(path)?;
     let loader = FolderLoader::beside(path);
     let root =
         loader.root(path).map_err(|why| Failure::Source(format!("{}: {why}", path.display())))?;
@@ -90,6 +91,7 @@ pub fn kernel<'m>(module: &'m Module<Tile>, name: Option<&str>) -> Result<&'m Ke
 pub fn tile_files(paths: &[std::path::PathBuf]) -> Result<Vec<std::path::PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
+        exists(path)?;
         if path.is_dir() {
             let before = files.len();
             walk(path, &mut files, 0)?;
@@ -102,6 +104,16 @@ pub fn tile_files(paths: &[std::path::PathBuf]) -> Result<Vec<std::path::PathBuf
         }
     }
     Ok(files)
+}
+
+/// A file that is not there is a slip on the command line, no fault of a source.
+fn exists(path: &Path) -> Outcome {
+    match path.try_exists() {
+        Ok(false) if !is_stdin(path) => {
+            Err(Failure::Usage(format!("{}: there is no such file", path.display())))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>, depth: usize) -> Outcome {

@@ -72,7 +72,7 @@ impl Summary {
 }
 
 /// Four significant digits.
-fn short(x: f64) -> String {
+pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return if x.is_nan() { "nan".to_owned() } else { format!("{x}") };
     }
@@ -84,6 +84,11 @@ fn short(x: f64) -> String {
         a if (1.0..1e15).contains(&a) && a.fract() == 0.0 => format!("{x}"),
         _ => format!("{x:.3e}"),
     }
+}
+
+/// As many digits as tell one f32 from its neighbours.
+pub fn precise(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x}") } else { format!("{}", x as f32) }
 }
 
 #[cfg(test)]

@@ -3,50 +3,107 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tilec_cpu::CpuDevice;
 use tilec_host::Device;
+use tilec_verify::InterpDevice;
 
 use crate::failure::Failure;
-use crate::interp_device::InterpDevice;
 
-/// What `--device` can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Machine code for this processor.
-    Cpu,
-    /// The interpreter of tile IR.
-    Interp,
-    /// An NVIDIA GPU.
-    Cuda(u32),
-    /// The PTX simulator.
-    Sim,
+/// A kind of device.
+struct Kind {
+    /// As `--device` takes it.
+    name: &'static str,
+    /// Whether `name:3` is the one of that number, and `name` the first.
+    numbered: bool,
+    /// Whether it is a processor rather than a model of one; `tilec verify` takes those unasked.
+    processor: bool,
+    /// How to open one.
+    way: Way,
 }
 
-/// Those that can be named without a number.
-pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Interp, Target::Cuda(0), Target::Sim];
+/// How to get at a device.
+enum Way {
+    /// The device of this number, on so many threads, or what is missing for it.
+    Open(fn(u32, Option<usize>) -> Result<Box<dyn Device>, String>),
+    /// Not in this version, and why.
+    No(&'static str),
+}
+
+/// One row each; the first that this version can open is the default.
+static KINDS: &[Kind] = &[
+    Kind {
+        name: "cpu",
+        numbered: false,
+        processor: true,
+        way: Way::Open(|_, threads| match CpuDevice::new(threads) {
+            Ok(device) => Ok(Box::new(device)),
+            Err(error) => Err(error.to_string()),
+        }),
+    },
+    Kind {
+        name: "interp",
+        numbered: false,
+        processor: false,
+        way: Way::Open(|_, _| Ok(Box::new(InterpDevice))),
+    },
+    Kind {
+        name: "cuda",
+        numbered: true,
+        processor: true,
+        way: Way::No("this version of the compiler does not write GPU code yet"),
+    },
+    Kind {
+        name: "sim",
+        numbered: false,
+        processor: false,
+        way: Way::No("it runs PTX, which the compiler does not write yet"),
+    },
+];
+
+/// What `--device` can be given.
+#[derive(Clone, Copy)]
+pub struct Target {
+    kind: &'static Kind,
+    ordinal: u32,
+}
+
+/// The first of each kind.
+pub fn all() -> impl Iterator<Item = Target> {
+    KINDS.iter().map(|kind| Target { kind, ordinal: 0 })
+}
+
+/// Where kernels run unless told otherwise.
+pub fn default() -> Target {
+    all()
+        .find(|target| matches!(target.kind.way, Way::Open(_)))
+        .unwrap_or(Target { kind: &KINDS[0], ordinal: 0 })
+}
+
+/// The processors that kernels can run on here; where there is none, what else there is.
+pub fn present() -> Vec<Target> {
+    let there = |target: &Target| target.kind.processor && target.missing().is_none();
+    let found: Vec<Target> = all().filter(there).collect();
+    if found.is_empty() { vec![default()] } else { found }
+}
 
 impl Target {
     /// The device; `threads` limits how many run at one time.
-    pub fn open(self, _threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
-        match self {
-            Target::Interp => Ok(Box::new(InterpDevice)),
-            Target::Cpu | Target::Cuda(_) | Target::Sim => Err(Failure::Target(format!(
-                "device {self} is not available: {}",
-                self.missing().unwrap_or("nothing is known of it")
-            ))),
-        }
+    pub fn open(self, threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
+        self.attempt(threads).map_err(|missing| {
+            let text = format!("device {self} is not available: {missing}; use --device {}", default());
+            Failure::Target(text)
+        })
     }
 
     /// What is missing for it to run; none if nothing is.
-    pub fn missing(self) -> Option<&'static str> {
-        match self {
-            Target::Interp => None,
-            Target::Cpu => Some("this build has no CPU code generator; use --device interp"),
-            Target::Cuda(_) => {
-                Some("this version of the compiler does not write GPU code yet; use --device cpu")
-            }
-            Target::Sim => Some(
-                "the simulator runs PTX, which the compiler does not write yet; use --device cpu",
-            ),
+    pub fn missing(self) -> Option<String> {
+        self.attempt(None).err()
+    }
+
+    fn attempt(self, threads: Option<usize>) -> Result<Box<dyn Device>, String> {
+        match self.kind.way {
+            Way::Open(open) => open(self.ordinal, threads),
+            Way::No(why) => Err(why.to_owned()),
         }
     }
 }
@@ -55,26 +112,36 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
-        match text {
-            "cpu" => Ok(Target::Cpu),
-            "interp" => Ok(Target::Interp),
-            "cuda" => Ok(Target::Cuda(0)),
-            "sim" => Ok(Target::Sim),
-            _ => match text.strip_prefix("cuda:").and_then(|ordinal| ordinal.parse().ok()) {
-                Some(ordinal) => Ok(Target::Cuda(ordinal)),
-                None => Err("known are cpu, interp, cuda, cuda:N, sim".to_owned()),
-            },
-        }
+        let (name, number) = match text.split_once(':') {
+            Some((name, number)) => (name, Some(number)),
+            None => (text, None),
+        };
+        let known = || {
+            let names = KINDS.iter().map(|kind| match kind.numbered {
+                true => format!("{0}, {0}:N", kind.name),
+                false => kind.name.to_owned(),
+            });
+            format!("known are {}", names.collect::<Vec<_>>().join(", "))
+        };
+        let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(known)?;
+        let ordinal = match number {
+            Some(number) if kind.numbered => number.parse().map_err(|_| known())?,
+            Some(_) => return Err(known()),
+            None => 0,
+        };
+        Ok(Target { kind, ordinal })
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Cpu => f.write_str("cpu"),
-            Target::Interp => f.write_str("interp"),
-            Target::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
-            Target::Sim => f.write_str("sim"),
-        }
+        f.write_str(self.kind.name)?;
+        if self.kind.numbered { write!(f, ":{}", self.ordinal) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::failure::Outcome;
 use crate::output;
-use crate::target::TARGETS;
+use crate::target;
 
 /// List the devices kernels can run on, and say of the others what is missing
 #[derive(Debug, clap::Args)]
@@ -37,24 +37,20 @@ struct Row {
 impl Args {
     /// Prints the list.
     pub fn run(self) -> Outcome {
-        let devices: Vec<Row> = TARGETS
-            .into_iter()
+        let devices: Vec<Row> = target::all()
             .map(|target| match target.open(None) {
                 Ok(device) => {
                     let info = device.info();
                     let (units, features) = (info.units, info.features);
                     Row { name: info.name, available: true, about: info.model, units, features }
                 }
-                Err(failure) => {
-                    let missing = target.missing().map(str::to_owned);
-                    Row {
-                        name: target.to_string(),
-                        available: false,
-                        about: missing.unwrap_or_else(|| failure.to_string()),
-                        units: 0,
-                        features: Vec::new(),
-                    }
-                }
+                Err(failure) => Row {
+                    name: target.to_string(),
+                    available: false,
+                    about: target.missing().unwrap_or_else(|| failure.to_string()),
+                    units: 0,
+                    features: Vec::new(),
+                },
             })
             .collect();
         if self.json {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tilec_driver::Options;
 use tilec_host::random::{Fill, filled};
-use tilec_host::{Arguments, Elements, launch};
+use tilec_host::{Arguments, Device, Elements, launch};
 use tilec_kernels::{FILES, LibraryFile};
 use tilec_vocab::{DType, Sources};
 
@@ -14,12 +14,12 @@ use crate::failure::{Failure, Outcome};
 use crate::loader::FolderLoader;
 use crate::output;
 use crate::prepare::prepare;
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// Look whether everything is in order, and say what is not
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Fails with exit code 5 if tilec itself does not work here; what a GPU would need is only told.
+Fails with exit code 5 if tilec itself does not work here; devices that are not there are only told of.
 
 Examples:
   tilec doctor
@@ -38,7 +38,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Check {
-    name: &'static str,
+    name: String,
     status: Status,
     detail: String,
 }
@@ -48,31 +48,30 @@ struct Check {
 enum Status {
     /// In order.
     Ok,
-    /// Not there, and not needed for the CPU.
+    /// Not there.
     Missing,
     /// Does not work.
     Failed,
 }
 
+impl Check {
+    fn new(name: impl Into<String>, status: Status, detail: impl Into<String>) -> Check {
+        Check { name: name.into(), status, detail: detail.into() }
+    }
+}
+
 impl Args {
     /// Looks and reports.
     pub fn run(self) -> Outcome {
-        let checks = vec![
-            Check {
-                name: "tilec",
-                status: Status::Ok,
-                detail: format!("version {}", env!("CARGO_PKG_VERSION")),
-            },
-            library(),
-            device("cpu", Target::Cpu),
-            device("interp", Target::Interp),
-            found(
-                "gpu driver",
-                first_existing(&["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"]),
-                "no NVIDIA driver is loaded",
-            ),
-            found("ptxas", on_path("ptxas"), "not in PATH; it comes with the CUDA toolkit"),
-        ];
+        let tilec = format!("version {}", env!("CARGO_PKG_VERSION"));
+        let mut checks = vec![Check::new("tilec", Status::Ok, tilec), library()];
+        checks.extend(target::all().map(device));
+        checks.push(found(
+            "gpu driver",
+            first_existing(&["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"]),
+            "no NVIDIA driver is loaded",
+        ));
+        checks.push(found("ptxas", on_path("ptxas"), "not in PATH; it comes with the CUDA toolkit"));
         let failed = checks.iter().filter(|check| check.status == Status::Failed).count();
         if self.json {
             output::print_json(&Report { schema: "tilec.doctor/1", checks })?;
@@ -83,7 +82,7 @@ impl Args {
                     Status::Missing => "--",
                     Status::Failed => "FAILED",
                 };
-                vec![check.name.to_owned(), status.to_owned(), check.detail.clone()]
+                vec![check.name.clone(), status.to_owned(), check.detail.clone()]
             };
             output::print_table(
                 &["what", "state", "detail"],
@@ -106,13 +105,17 @@ fn library() -> Check {
         [] => (Status::Ok, format!("{} files", FILES.len())),
         _ => (Status::Failed, format!("errors in {}", broken.join(", "))),
     };
-    Check { name: "library", status, detail }
+    Check::new("library", status, detail)
 }
 
 /// A device is there and adds two vectors right.
-fn device(name: &'static str, target: Target) -> Check {
+fn device(target: Target) -> Check {
+    let name = target.to_string();
+    if let Some(missing) = target.missing() {
+        return Check::new(name, Status::Missing, missing);
+    }
     let result = target.open(None).and_then(|device| {
-        self_test(target)?;
+        self_test(device.as_ref())?;
         Ok(device.info())
     });
     match result {
@@ -120,21 +123,21 @@ fn device(name: &'static str, target: Target) -> Check {
             let units = output::count(info.units, "thread");
             let detail = [info.model, units, info.features.join(" ")];
             let detail = detail.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>();
-            Check { name, status: Status::Ok, detail: detail.join(", ") }
+            Check::new(name, Status::Ok, detail.join(", "))
         }
-        Err(failure) => Check { name, status: Status::Failed, detail: failure.to_string() },
+        Err(failure) => Check::new(name, Status::Failed, failure.to_string()),
     }
 }
 
-fn found(name: &'static str, place: Option<PathBuf>, missing: &str) -> Check {
+fn found(name: &str, place: Option<PathBuf>, missing: &str) -> Check {
     match place {
-        Some(place) => Check { name, status: Status::Ok, detail: place.display().to_string() },
-        None => Check { name, status: Status::Missing, detail: missing.to_owned() },
+        Some(place) => Check::new(name, Status::Ok, place.display().to_string()),
+        None => Check::new(name, Status::Missing, missing),
     }
 }
 
 /// The library's vector addition on a device, against plain Rust.
-fn self_test(target: Target) -> Outcome {
+fn self_test(device: &dyn Device) -> Outcome {
     let wrong = |what: &str| Failure::Bug(what.to_owned());
     let file = tilec_kernels::find("vector_add").ok_or_else(|| wrong("no kernel to test with"))?;
     let module = module(file)?;
@@ -148,7 +151,7 @@ fn self_test(target: Target) -> Outcome {
     args.insert("y", &y);
     let prepared = prepare(kernel, &mut args, &BTreeMap::new())?;
     let artifact = tilec_driver::compile(kernel, &prepared.binding, &Options::default())?;
-    let executable = target.open(None)?.load(&artifact)?;
+    let executable = device.load(&artifact)?;
     launch(executable.as_ref(), &prepared.launch)?;
     let sum = x.to_f64s()?.into_iter().zip(y.to_f64s()?).map(|(x, y)| DType::F32.round(x + y));
     let expected = Elements::Floats(sum.collect());

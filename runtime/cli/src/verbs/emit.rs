@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tilec_driver::Options;
 use tilec_ir::{GenericKind, Kernel, Module};
+use tilec_passes::PASSES;
 use tilec_vocab::{DType, Specialisation};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
-use crate::settings::Settings;
+use crate::settings::{Settings, no_such_pass};
 use crate::source::{front, kernel};
 
 /// Print what the compiler makes of a file
@@ -20,7 +22,8 @@ generic parameter the kernel is specialised and optimised; knobs take their firs
 Examples:
   tilec emit causal.tile --to tir
   tilec emit causal.tile --to tir T=f16 D=64
-  tilec emit causal.tile --to tir T=f16 D=64 --knob BM=128 --off hoist")]
+  tilec emit causal.tile --to tir T=f16 D=64 --knob BM=128 --without hoist
+  tilec emit causal.tile --to tir T=f16 D=64 --after fold")]
 pub struct Args {
     /// The file; - is the standard input
     file: PathBuf,
@@ -36,6 +39,10 @@ pub struct Args {
     /// The kernel, where the file has several
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
+
+    /// Stop after this pass of the pipeline; it needs a value for each generic parameter
+    #[arg(long, value_name = "PASS")]
+    after: Option<String>,
 
     #[command(flatten)]
     settings: Settings,
@@ -56,18 +63,42 @@ impl Args {
         let options = self.settings.options()?;
         let knobs = self.settings.knobs()?;
         let text = match self.to {
-            Stage::Tir if self.generics.is_empty() && knobs.is_empty() => match &self.kernel {
+            Stage::Tir if self.is_generic(&knobs) => match &self.kernel {
                 None => tilec_ir::print(module),
                 Some(name) => tilec_ir::print_kernel(kernel(module, Some(name))?),
             },
             Stage::Tir => {
                 let kernel = kernel(module, self.kernel.as_deref())?;
                 let binding = self.binding(kernel, knobs)?;
-                let kernel = tilec_driver::optimise(kernel, &binding, &options)?;
+                let kernel = self.optimise(kernel, &binding, &options)?;
                 tilec_ir::print(&Module::new(vec![kernel], Vec::new()))
             }
         };
         output::print(&text)
+    }
+
+    /// Whether the IR is wanted as the front end leaves it.
+    fn is_generic(&self, knobs: &BTreeMap<String, i64>) -> bool {
+        self.generics.is_empty() && knobs.is_empty() && self.after.is_none()
+    }
+
+    /// The kernel after the last pass, or after the one asked for.
+    fn optimise(
+        &self,
+        kernel: &Kernel,
+        binding: &Specialisation,
+        options: &Options,
+    ) -> Result<Kernel, Failure> {
+        let Some(name) = &self.after else {
+            return Ok(tilec_driver::optimise(kernel, binding, options)?);
+        };
+        let last = PASSES.iter().position(|pass| pass.name == *name);
+        let last = last.ok_or_else(|| no_such_pass(name))?;
+        let mut options = options.pipeline.clone();
+        for pass in &PASSES[last + 1..] {
+            options = options.without(pass.name).ok_or_else(|| no_such_pass(pass.name))?;
+        }
+        Ok(tilec_driver::optimise(kernel, binding, &Options { pipeline: options })?)
     }
 
     /// What the command line says of each generic parameter; knobs may be left out.

@@ -10,3 +10,4 @@ pub mod fmt;
 pub mod man;
 pub mod new;
 pub mod run;
+pub mod verify;

@@ -10,13 +10,14 @@ use tilec_ir::{Elem, Kernel, ParamType};
 use tilec_vocab::{Contract, ParamKind};
 
 use crate::args::{Assignment, OutputFile};
+use crate::expect::{self, Compared, Expect};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
 use crate::prepare::{Prepared, prepare};
 use crate::settings::Settings;
 use crate::source::{front, kernel};
 use crate::summary::Summary;
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::watchdog;
 
 /// Run a kernel on arguments given by name
@@ -37,6 +38,8 @@ Examples:
       v=randn(1,8,1024,64):f16 scale=0.125
   tilec run flash.tile -k flash_forward q=q.npy k=kv.safetensors:k v=kv.safetensors:v \\
       scale=0.125 --knob BM=128 -o o=o.npy -o lse=out.npz:lse
+  tilec run causal.tile q=in.npz:q k=in.npz:k v=in.npz:v scale=0.125 --expect o=out.npz:o \\
+      --tolerance 1e-4
   tilec run causal.tile … --repeat 20 --warmup 3 --json")]
 pub struct Args {
     /// The file; - is the standard input
@@ -51,7 +54,7 @@ pub struct Args {
     kernel: Option<String>,
 
     /// Where to run: cpu, interp, cuda, cuda:N, sim
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", env = "TILEC_DEVICE")]
+    #[arg(long, value_name = "DEVICE", default_value_t = target::default(), env = "TILEC_DEVICE")]
     device: Target,
 
     /// Write an output to a file: .npy, .npz[:name] or .safetensors[:name]
@@ -60,6 +63,9 @@ pub struct Args {
 
     #[command(flatten)]
     settings: Settings,
+
+    #[command(flatten)]
+    expect: Expect,
 
     /// Run so many times and report the median
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -90,6 +96,7 @@ struct Report {
     specialisation: BTreeMap<String, String>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
+    compared: Vec<Compared>,
     stages_ns: BTreeMap<&'static str, u64>,
     times_ns: Vec<u64>,
 }
@@ -135,6 +142,7 @@ impl Args {
         let Prepared { binding, made, launch: bound } =
             prepare(kernel, &mut args, &self.settings.knobs()?)?;
         self.check_outputs(bound.contract())?;
+        let stored = self.expect.read(&written(bound.contract()))?;
         let artifact = tilec_driver::compile(kernel, &binding, &options)?;
         let passes = start.elapsed();
 
@@ -159,6 +167,7 @@ impl Args {
 
         watchdog::stage("outputs");
         let outputs = self.write_outputs(&bound)?;
+        let compared = self.expect.compare(&stored, &bound)?;
         let stages = [
             ("arguments", reading),
             ("parse", parse),
@@ -179,13 +188,16 @@ impl Args {
                 .collect(),
             inputs: self.inputs(&args),
             outputs,
+            compared,
             stages_ns: stages.iter().map(|&(name, time)| (name, nanoseconds(time))).collect(),
             times_ns: times.iter().map(|&time| nanoseconds(time)).collect(),
         };
         if self.json {
-            return output::print_json(&report);
+            output::print_json(&report)?;
+        } else {
+            output::print(&human(&report, &stages, &times))?;
         }
-        output::print(&human(&report, &stages, &times))
+        expect::verdict(&report.compared)
     }
 
     fn read_arguments(&self, kernel: &Kernel) -> Result<Arguments, Failure> {
@@ -311,6 +323,10 @@ fn human(report: &Report, stages: &[(&'static str, Duration)], times: &[Duration
     let head = ["output", "type", "min", "max", "mean", "NaN", "first values"];
     text += "\n";
     text += &output::table(&head, &[2, 3, 4, 5], rows.collect());
+    if !report.compared.is_empty() {
+        text += "\n";
+        text += &expect::table(&report.compared);
+    }
     let stages: Vec<String> =
         stages.iter().map(|&(name, time)| format!("{name} {}", output::time(time))).collect();
     text += &format!("\ntime  {}", stages.join("  "));
@@ -321,6 +337,15 @@ fn human(report: &Report, stages: &[(&'static str, Duration)], times: &[Duration
         text += &format!("  (median of {}, {least} to {most})", times.len());
     }
     text + "\n"
+}
+
+/// Tensors the kernel writes.
+fn written(contract: &Contract) -> Vec<&str> {
+    let params = contract.params.iter();
+    params
+        .filter(|param| matches!(param.kind, ParamKind::Tensor { mutable: true, .. }))
+        .map(|param| param.name.as_str())
+        .collect()
 }
 
 /// The middle one; of an even number the earlier of the two.
