@@ -1,8 +1,12 @@
 //! The harness of the text-driven suites: finding files, and comparing a text with the one that
 //! stands beside it.
 
+mod library;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+pub use library::{Library, library, lower, lowered};
 
 /// The root of the repository.
 pub fn root() -> PathBuf {

@@ -88,13 +88,20 @@ impl fmt::Display for InferError {
                 write!(f, "no argument says which element type `{generic}` is")
             }
             InferError::Unknown { generic, dtype: false } => {
-                write!(f, "no argument says what the constant `{generic}` is; set it: `{generic}=…`")
+                write!(
+                    f,
+                    "no argument says what the constant `{generic}` is; set it: `{generic}=…`"
+                )
             }
             InferError::NoSuchKnob { name, known } if known.is_empty() => {
                 write!(f, "the kernel has no knob or constant, so not `{name}` either")
             }
             InferError::NoSuchKnob { name, known } => {
-                write!(f, "the kernel has no knob or constant `{name}`; it has {}", known.join(", "))
+                write!(
+                    f,
+                    "the kernel has no knob or constant `{name}`; it has {}",
+                    known.join(", ")
+                )
             }
         }
     }
@@ -133,7 +140,12 @@ struct Found {
 }
 
 impl Found {
-    fn elem(&mut self, kernel: &Kernel, elem: Elem, given: &ArgumentFacts) -> Result<(), InferError> {
+    fn elem(
+        &mut self,
+        kernel: &Kernel,
+        elem: Elem,
+        given: &ArgumentFacts,
+    ) -> Result<(), InferError> {
         let Elem::Generic(generic, class) = elem else { return Ok(()) };
         let name = &kernel.generics[generic].name;
         if !class.contains(given.dtype) {

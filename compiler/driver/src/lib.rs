@@ -6,7 +6,9 @@
 mod compile;
 mod contract;
 mod infer;
+mod inspect;
 
 pub use compile::{CompileError, Options, compile, front, optimise, specialise};
 pub use contract::contract;
 pub use infer::{ArgumentFacts, InferError, infer};
+pub use inspect::{Flops, Inspection, LoopReport, MaskReport, inspect};

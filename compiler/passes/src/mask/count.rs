@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tilec_ir::{
-    Axis, BinaryOp, CompareOp, Elem, Extent, Imm, Op, UnaryOp, Value, ValueDef,
-};
+use tilec_ir::{Axis, Extent, Op, Value};
 
 use super::classify::Interval;
 use super::expr::{Expr, name};
+use super::formula::{Formula, Input};
 use super::plan::Plan;
 use super::scope::Scope;
 
@@ -41,8 +40,11 @@ pub struct Counts {
     pub full: u64,
     /// Run as written.
     pub mixed: u64,
-    /// Lanes of the loop's axis and the masks' other axes for which every mask holds.
+    /// Combinations of lanes of [`Counts::axes`] that exist and for which every mask holds: for attention the
+    /// pairs of a query and a key.
     pub lanes: u64,
+    /// The loop's axis, those of its masks, and those of its dots that may have absent lanes.
+    pub axes: Vec<Axis>,
     /// Programs with the same classes as each that was counted.
     pub repeats: u64,
     /// For each program counted, its blocks in order.
@@ -77,7 +79,13 @@ pub fn count(
     for condition in &plan.conditions {
         programs_of(scope, condition.value, &mut used, 0);
     }
-    let mut counts = Counts::default();
+    let axes = pair_axes(scope, plan);
+    for &axis in axes.iter().filter(|&&axis| axis != plan.blocks.axis) {
+        for value in [scope.start(axis), scope.end(axis)] {
+            programs_of(scope, value, &mut used, 0);
+        }
+    }
+    let mut counts = Counts { axes: axes.iter().copied().collect(), ..Counts::default() };
     let all: i64 = grid.iter().product();
     let mut programs = vec![0; grid.len()];
     let distinct: i64 = used.iter().map(|&at| grid.get(at).copied().unwrap_or(1)).product();
@@ -88,7 +96,7 @@ pub fn count(
             programs[at] = rest % grid[at];
             rest /= grid[at];
         }
-        let world = World { scope, shape, programs: &programs };
+        let world = World { scope, shape, programs: &programs, axes: &axes };
         world.program(plan, &mut counts)?;
     }
     Ok(counts)
@@ -116,14 +124,32 @@ fn programs_of(scope: &Scope<'_>, value: Value, used: &mut BTreeSet<usize>, dept
     }
 }
 
+/// See [`Counts::axes`].
+fn pair_axes(scope: &Scope<'_>, plan: &Plan) -> BTreeSet<Axis> {
+    let kernel = scope.kernel;
+    let mut axes = BTreeSet::from([plan.blocks.axis]);
+    for condition in &plan.conditions {
+        axes.extend(kernel.ty(condition.value).axes.iter());
+    }
+    let body = scope.inside(kernel.insts[plan.inst].blocks[0]);
+    for &inst in body.iter().flat_map(|&block| &kernel.blocks[block].insts) {
+        let data = &kernel.insts[inst];
+        if matches!(data.op, Op::Dot(..)) {
+            let spanned = data.args.iter().flat_map(|&arg| kernel.ty(arg).axes.iter());
+            axes.extend(spanned.filter(|&axis| !kernel.axes[axis].full));
+        }
+    }
+    // An axis of a loop inside this one has no range here.
+    axes.retain(|&axis| axis == plan.blocks.axis || !body.contains(&scope.declared_in(axis)));
+    axes
+}
+
 struct World<'a, 'k> {
     scope: &'a Scope<'k>,
     shape: &'a Shape,
     programs: &'a [i64],
+    axes: &'a BTreeSet<Axis>,
 }
-
-/// Indices of axes at the lane looked at.
-type Lane = BTreeMap<Axis, i64>;
 
 impl World<'_, '_> {
     fn program(&self, plan: &Plan, counts: &mut Counts) -> Result<(), CountError> {
@@ -174,21 +200,22 @@ impl World<'_, '_> {
         block: std::ops::Range<i64>,
         class: Class,
     ) -> Result<u64, CountError> {
-        let kernel = self.scope.kernel;
-        let mut axes = BTreeSet::from([plan.blocks.axis]);
-        for condition in &plan.conditions {
-            axes.extend(kernel.ty(condition.value).axes.iter());
-        }
         let mut ranges = Vec::new();
-        for &axis in &axes {
+        for &axis in self.axes {
             let range = if axis == plan.blocks.axis { block.clone() } else { self.range(axis)? };
             ranges.push((axis, range));
         }
         let size: i64 = ranges.iter().map(|(_, r)| (r.end - r.start).max(0)).product();
-        if class == Class::Full || plan.conditions.is_empty() {
+        // What depends on data counts as holding.
+        let known = plan.conditions.iter().filter(|condition| condition.opaque.is_empty());
+        let known: Vec<Value> = known.map(|condition| condition.value).collect();
+        if class == Class::Full || known.is_empty() {
             return Ok(size as u64);
         }
-        let mut lane: Lane = ranges.iter().map(|(axis, range)| (*axis, range.start)).collect();
+        let formula = Formula::all(self.scope, &known).map_err(CountError::Unknown)?;
+        let mut lane = ranges.iter().map(|(axis, range)| (*axis, range.start)).collect();
+        let mut inputs = self.inputs(&formula, &lane)?;
+        let mut registers = Vec::new();
         let mut found = 0;
         for n in 0..size {
             let mut rest = n;
@@ -197,19 +224,19 @@ impl World<'_, '_> {
                 lane.insert(*axis, range.start + rest % extent);
                 rest /= extent;
             }
-            let mut holds = true;
-            for condition in &plan.conditions {
-                // What depends on data counts as holding.
-                holds &= condition.opaque.is_empty().then(|| self.value(condition.value, &lane)).transpose()? != Some(0);
+            for (input, value) in formula.inputs.iter().zip(&mut inputs) {
+                if let Input::Index(axis) = input {
+                    *value = lane[axis];
+                }
             }
-            found += u64::from(holds);
+            found += u64::from(formula.eval(&inputs, &mut registers) != 0);
         }
         Ok(found)
     }
 
     fn range(&self, axis: Axis) -> Result<std::ops::Range<i64>, CountError> {
-        let start = self.value(self.scope.start(axis), &Lane::new())?;
-        let end = self.value(self.scope.end(axis), &Lane::new())?;
+        let start = self.value(self.scope.start(axis))?;
+        let end = self.value(self.scope.end(axis))?;
         let extent = match self.scope.kernel.axes[axis].extent {
             Extent::Const(n) => n,
             Extent::Generic(_) | Extent::Dim(_) => end - start,
@@ -223,7 +250,7 @@ impl World<'_, '_> {
         expr.leaves(&mut |leaf| {
             let value = match leaf {
                 Expr::Int(n) => Ok(*n),
-                Expr::Value(value) => self.value(*value, &Lane::new()),
+                Expr::Value(value) => self.value(*value),
                 Expr::First(axis) => self.range(*axis).map(|range| range.start),
                 Expr::Last(axis) => self.range(*axis).map(|range| range.end - 1),
                 Expr::Extreme(_, value) => {
@@ -248,67 +275,30 @@ impl World<'_, '_> {
         }
     }
 
-    /// An integer or truth value at a lane.
-    fn value(&self, value: Value, lane: &Lane) -> Result<i64, CountError> {
-        let kernel = self.scope.kernel;
-        let unknown = || CountError::Unknown(name(kernel, value));
-        let ValueDef::Result(inst, _) = kernel.values[value].def else { return Err(unknown()) };
-        let data = &kernel.insts[inst];
-        let arg = |n: usize| self.value(data.args[n], lane);
-        let given = |name: &str| self.shape.names.get(name).copied().ok_or_else(unknown);
-        match &data.op {
-            Op::Const(Imm::Int(n)) => Ok(*n),
-            Op::Const(Imm::Bool(b)) => Ok(i64::from(*b)),
-            Op::Dim(dim) => given(&kernel.dims[*dim].name),
-            Op::Scalar(param) => given(&kernel.params[*param].name),
-            Op::Program(at) => self.programs.get(*at as usize).copied().ok_or_else(unknown),
-            Op::Index(axis) => lane.get(axis).copied().ok_or_else(unknown),
-            Op::Splat => arg(0),
-            Op::Cast if kernel.ty(data.args[0]).elem != Elem::F32 => arg(0),
-            Op::Unary(UnaryOp::Neg) => Ok(arg(0)?.wrapping_neg()),
-            Op::Unary(UnaryOp::Abs) => Ok(arg(0)?.wrapping_abs()),
-            Op::Unary(UnaryOp::Not) => Ok(1 - arg(0)?),
-            Op::Compare(op) => Ok(i64::from(compare(*op, arg(0)?, arg(1)?))),
-            Op::Select => {
-                if arg(0)? != 0 {
-                    arg(1)
-                } else {
-                    arg(2)
-                }
+    /// A scalar of this program.
+    fn value(&self, value: Value) -> Result<i64, CountError> {
+        let formula = Formula::of(self.scope, value).map_err(CountError::Unknown)?;
+        let inputs = self.inputs(&formula, &BTreeMap::new())?;
+        Ok(formula.eval(&inputs, &mut Vec::new()))
+    }
+
+    /// What a formula needs, with indices of axes from `lane`.
+    fn inputs(
+        &self,
+        formula: &Formula,
+        lane: &BTreeMap<Axis, i64>,
+    ) -> Result<Vec<i64>, CountError> {
+        let unknown = |what: &str| CountError::Unknown(what.to_owned());
+        let input = |input: &Input| match input {
+            Input::Index(axis) => {
+                let name = &self.scope.kernel.axes[*axis].name;
+                lane.get(axis).copied().ok_or_else(|| unknown(name))
             }
-            Op::Binary(op) => Ok(binary(*op, arg(0)?, arg(1)?)),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-fn compare(op: CompareOp, a: i64, b: i64) -> bool {
-    match op {
-        CompareOp::Eq => a == b,
-        CompareOp::Ne => a != b,
-        CompareOp::Lt => a < b,
-        CompareOp::Le => a <= b,
-        CompareOp::Gt => a > b,
-        CompareOp::Ge => a >= b,
-    }
-}
-
-fn binary(op: BinaryOp, a: i64, b: i64) -> i64 {
-    let quotient = |a: i64, b: i64| {
-        let q = a.wrapping_div(b);
-        if a.wrapping_rem(b) != 0 && (a < 0) != (b < 0) { q - 1 } else { q }
-    };
-    match op {
-        BinaryOp::Add => a.wrapping_add(b),
-        BinaryOp::Sub => a.wrapping_sub(b),
-        BinaryOp::Mul => a.wrapping_mul(b),
-        BinaryOp::Div if b == 0 => 0,
-        BinaryOp::Div => quotient(a, b),
-        BinaryOp::Rem if b == 0 => a,
-        BinaryOp::Rem => a.wrapping_sub(quotient(a, b).wrapping_mul(b)),
-        BinaryOp::Min => a.min(b),
-        BinaryOp::Max => a.max(b),
-        BinaryOp::And => a & b,
-        BinaryOp::Or => a | b,
+            Input::Program(at) => {
+                self.programs.get(*at).copied().ok_or_else(|| unknown("program"))
+            }
+            Input::Name(name) => self.shape.names.get(name).copied().ok_or_else(|| unknown(name)),
+        };
+        formula.inputs.iter().map(input).collect()
     }
 }

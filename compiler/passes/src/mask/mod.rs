@@ -13,6 +13,7 @@
 pub mod classify;
 pub mod count;
 pub mod expr;
+pub mod formula;
 pub mod harmless;
 pub mod linear;
 pub mod logic;

@@ -14,6 +14,8 @@ pub struct Scope<'k> {
     parent: BTreeMap<Block, Block>,
     /// Start and end of each axis.
     ranges: BTreeMap<Axis, (Value, Value)>,
+    /// The block in which each axis is known.
+    declared: BTreeMap<Axis, Block>,
 }
 
 impl<'k> Scope<'k> {
@@ -24,6 +26,7 @@ impl<'k> Scope<'k> {
             home: BTreeMap::new(),
             parent: BTreeMap::new(),
             ranges: BTreeMap::new(),
+            declared: BTreeMap::new(),
         };
         let mut todo = vec![kernel.body];
         while let Some(block) = todo.pop() {
@@ -33,10 +36,12 @@ impl<'k> Scope<'k> {
                 match data.op {
                     Op::Axis(axis) => {
                         scope.ranges.insert(axis, (data.args[0], data.args[1]));
+                        scope.declared.insert(axis, block);
                     }
                     Op::For(Some(axis)) => {
                         let iv = kernel.blocks[data.blocks[0]].params[0];
                         scope.ranges.insert(axis, (iv, data.args[1]));
+                        scope.declared.insert(axis, data.blocks[0]);
                     }
                     _ => {}
                 }
@@ -52,6 +57,11 @@ impl<'k> Scope<'k> {
     /// The scalar an axis starts at.
     pub fn start(&self, axis: Axis) -> Value {
         self.ranges[&axis].0
+    }
+
+    /// The block in which an axis is known.
+    pub fn declared_in(&self, axis: Axis) -> Block {
+        self.declared[&axis]
     }
 
     /// The scalar an axis ends before.
