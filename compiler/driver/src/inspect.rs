@@ -4,7 +4,8 @@
 use tilec_ir::{Axis, Extent, Inst, Kernel, Op, ParamType};
 use tilec_passes::mask::classify::Interval;
 use tilec_passes::mask::count::{CountError, Counts, Shape, count};
-use tilec_passes::mask::plan::{Plan, plan};
+use tilec_passes::mask::expr::Expr;
+use tilec_passes::mask::plan::{Condition, Plan, plan};
 use tilec_passes::mask::scope::Scope;
 use tilec_passes::pipeline;
 use tilec_vocab::{Span, Specialisation};
@@ -117,7 +118,7 @@ fn report(kernel: &Kernel, plan: &Plan, counts: &Result<Counts, CountError>) -> 
         let one = |i: &Interval| format!("{} .. {}", end(&i.from, "0"), end(&i.to, "end"));
         intervals.iter().map(one).collect()
     };
-    let mask = |condition: &tilec_passes::mask::plan::Condition| MaskReport {
+    let mask = |condition: &Condition| MaskReport {
         span: kernel.def(condition.value).map(|data| data.span).unwrap_or_default(),
         opaque: condition.opaque.clone(),
         kept: condition.harmless.clone().err(),

@@ -1,11 +1,11 @@
 //! Loads and stores: an index is its axis.
 
 use tilec_ir::{Axis, AxisSet, Elem, ParamType, Value};
-use tilec_syntax::ast::{self, Expr, ExprKind};
+use tilec_syntax::ast::{self, Expr};
 use tilec_vocab::{Diagnostic, Span, codes};
 
 use crate::lower::Lower;
-use crate::report::count;
+use crate::report::{count, count_of};
 use crate::scope::{Env, Tensor, Thing};
 use crate::types::Wanted;
 
@@ -39,11 +39,12 @@ impl<'a> Lower<'a> {
     ) {
         let tensor = self.tensor(env, base);
         let span = access.span;
-        let index_values = self.indices(env, tensor, base, indices, span);
+        let index_values = self.indices(env, tensor, base, indices, access.index);
         let value = self.eval(env, value);
         let Some(tensor) = tensor else { return };
         if !tensor.mutable {
-            self.only_read(tensor, base);
+            let declared = self.lookup(env, &base.name, base.span).and_then(|(_, at)| at);
+            self.only_read(tensor, base, declared);
             return;
         }
         let (elem, declared) = self.declared(tensor);
@@ -61,7 +62,8 @@ impl<'a> Lower<'a> {
         }
         let what = format!("`{}`", base.name);
         let wanted = Wanted { what: &what, span: Some(declared) };
-        let (Some(indices), Some(stored)) = (index_values, self.coerce(&value, elem, wanted)) else {
+        let (Some(indices), Some(stored)) = (index_values, self.coerce(&value, elem, wanted))
+        else {
             return;
         };
         let spanned = self.spanned(&indices);
@@ -160,8 +162,8 @@ impl<'a> Lower<'a> {
         let text = self.param_text(tensor.param);
         let rank = self.tensor_dims(tensor.param).len();
         let (_, declared) = self.declared(tensor);
-        let dims = if rank == 1 { "1 dimension".to_string() } else { count(rank, "dimension") };
-        let indices = if given == 1 { "1 index".to_string() } else { format!("{given} indices") };
+        let dims = count(rank, "dimension");
+        let indices = count_of(given, "index", "indices");
         self.report(
             Diagnostic::error(
                 codes::E0314,
@@ -175,7 +177,7 @@ impl<'a> Lower<'a> {
 
     #[cold]
     #[inline(never)]
-    fn only_read(&mut self, tensor: Tensor, base: &ast::Ident) {
+    fn only_read(&mut self, tensor: Tensor, base: &ast::Ident, named: Option<Span>) {
         let param = &self.kernel.params[tensor.param];
         let (name, declared) = (param.name.clone(), param.span);
         let is_mutable = matches!(param.ty, ParamType::Tensor { mutable: true, .. });
@@ -187,7 +189,12 @@ impl<'a> Lower<'a> {
             "stored to",
         );
         let report = if is_mutable {
-            report.with(declared, format!("`{text}` in the kernel, but the function's parameter is `&`"))
+            let report = match named {
+                Some(named) => report.with(named, "the function takes it with `&`"),
+                None => report,
+            };
+            report
+                .with(declared, format!("`{text}` in the kernel"))
                 .help("declare the function's parameter `&mut`")
         } else {
             let wanted = text.replacen('&', "&mut ", 1);
@@ -209,15 +216,15 @@ impl<'a> Lower<'a> {
         base: &ast::Ident,
     ) {
         let missing: Vec<Axis> = axes.iter().filter(|&axis| !spanned.contains(axis)).collect();
-        let (has, index) = (self.axes_text(axes.iter()), self.axes_text(spanned.iter()));
+        let (has, index) = (self.spans_text(axes.iter()), self.spans_text(spanned.iter()));
         let lost = self.axes_text(missing.iter().copied());
         let mut report = Diagnostic::error(
             codes::E0305,
             value,
-            format!("the value spans [{has}], the index of `{}` spans [{index}]", base.name),
-            format!("spans [{has}]"),
+            format!("the value {has}, the index of `{}` {index}", base.name),
+            has,
         )
-        .with(access.index, format!("spans [{index}]"));
+        .with(access.index, index);
         report = self.same_names(report, &missing, spanned);
         report = report.help(format!(
             "reduce it, as in `sum(… over {lost})`, or index `{}` with `{lost}` too",
@@ -259,15 +266,4 @@ pub(crate) struct Access {
     pub index: Span,
     /// Whether it is `+=`.
     pub add: bool,
-}
-
-impl Access {
-    /// Of a statement.
-    pub fn new(stmt: Span, base: &ast::Ident, indices: &[Expr], add: bool) -> Access {
-        let last = indices.last().map_or(base.span, |index| match &index.kind {
-            ExprKind::Error => base.span,
-            _ => index.span,
-        });
-        Access { span: stmt, index: base.span.to(last), add }
-    }
 }

@@ -22,9 +22,24 @@ impl<'a> Lower<'a> {
         ty: &'a ast::Type,
         arg: &Arg<'a>,
     ) -> (Env, Thing<'a>) {
-        if let Thing::Poison = arg.thing {
-            return (self.poison_names(env, function, ty), Thing::Poison);
+        let (env, thing) = match arg.thing {
+            Thing::Poison => (env, Thing::Poison),
+            _ => self.fitting_argument(env, function, param, ty, arg),
+        };
+        match thing {
+            Thing::Poison => (self.poison_names(env, function, ty), Thing::Poison),
+            thing => (env, thing),
         }
+    }
+
+    fn fitting_argument(
+        &mut self,
+        env: Env,
+        function: &'a Function,
+        param: &'a ast::Param,
+        ty: &'a ast::Type,
+        arg: &Arg<'a>,
+    ) -> (Env, Thing<'a>) {
         match &ty.kind {
             TypeKind::Error => (env, Thing::Poison),
             TypeKind::Scalar(elem) => {
@@ -274,7 +289,8 @@ impl<'a> Lower<'a> {
     #[inline(never)]
     fn must_be_mutable(&mut self, param: &ast::Param, tensor: Tensor, arg: &Arg<'a>) {
         let text = self.param_text(tensor.param);
-        let at = self.kernel.params[tensor.param].span;
+        let data = &self.kernel.params[tensor.param];
+        let (at, name) = (data.span, data.name.clone());
         self.report(
             Diagnostic::error(
                 codes::E0335,
@@ -283,7 +299,8 @@ impl<'a> Lower<'a> {
                 "not `&mut` here",
             )
             .with(param.span, "a `&mut` tensor is wanted")
-            .with(at, format!("`{text}`")),
+            .with(at, format!("`{text}`"))
+            .help(format!("declare it `{name}: {}`", text.replacen('&', "&mut ", 1))),
         );
     }
 

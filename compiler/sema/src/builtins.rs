@@ -4,11 +4,11 @@
 //! function lowers it.
 
 use tilec_ir::{Axis, AxisSet, BinaryOp, Elem, Precision, ReduceOp, UnaryOp};
-use tilec_syntax::ast::{self, ExprKind};
+use tilec_syntax::ast;
 use tilec_vocab::{Diagnostic, Span, codes};
 
 use crate::lower::{Arg, Lower};
-use crate::report::{closest, count, listed};
+use crate::report::count;
 use crate::scope::{Env, Literal, Thing};
 use crate::types::{Bools, Wanted};
 
@@ -26,6 +26,12 @@ pub struct Builtin {
     lower: for<'a> fn(&mut Lower<'a>, &Call<'a>) -> Thing<'a>,
 }
 
+impl Builtin {
+    fn advice(&self) -> String {
+        format!("write `{}`", self.usage.replace("), ", ")` or `"))
+    }
+}
+
 /// Whether `over` may stand behind the arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Over {
@@ -37,13 +43,16 @@ enum Over {
 
 /// A call of a builtin, its arguments evaluated.
 pub(crate) struct Call<'a> {
-    args: Vec<Arg<'a>>,
-    over: Vec<(Axis, Span)>,
+    /// By position.
+    pub args: Vec<Arg<'a>>,
+    /// The axes after `over`.
+    pub over: Vec<(Axis, Span)>,
     /// The type that `fill` is given.
-    ty: Option<(Elem, AxisSet, Span)>,
+    pub ty: Option<(Elem, AxisSet, Span)>,
     /// The precision that `dot` is given.
-    precision: Option<(Precision, Span)>,
-    span: Span,
+    pub precision: Option<(Precision, Span)>,
+    /// The whole call.
+    pub span: Span,
 }
 
 const ANY: usize = 64;
@@ -98,8 +107,7 @@ impl<'a> Lower<'a> {
         over: &'a [ast::Ident],
         span: Span,
     ) -> Thing<'a> {
-        let mut call =
-            Call { args: Vec::new(), over: Vec::new(), ty: None, precision: None, span };
+        let mut call = Call { args: Vec::new(), over: Vec::new(), ty: None, precision: None, span };
         let mut sound = true;
         let mut given = 0;
         for arg in args {
@@ -133,7 +141,8 @@ impl<'a> Lower<'a> {
         for axis in over {
             match self.axis(env, axis) {
                 Some(found) if call.over.iter().any(|&(other, _)| other == found) => {
-                    self.axis_twice(axis);
+                    let first = call.over.iter().find(|&&(other, _)| other == found);
+                    self.axis_twice(axis, first.map_or(axis.span, |&(_, at)| at));
                     sound = false;
                 }
                 Some(found) => call.over.push((found, axis.span)),
@@ -170,7 +179,7 @@ impl<'a> Lower<'a> {
                         format!("`{}` needs to know over which axis", builtin.name),
                         "no `over`",
                     )
-                    .help(format!("write `{}`", builtin.usage)),
+                    .help(builtin.advice()),
                 );
                 false
             }
@@ -182,7 +191,7 @@ impl<'a> Lower<'a> {
                         format!("`{}` works element by element: it takes no `over`", builtin.name),
                         "not here",
                     )
-                    .help(format!("write `{}`", builtin.usage)),
+                    .help(builtin.advice()),
                 );
                 false
             }
@@ -200,17 +209,17 @@ impl<'a> Lower<'a> {
         span: Span,
     ) {
         let wanted = match (least, most) {
-            (least, most) if least == most => format!("takes {least}"),
-            (least, most) => format!("takes {least} to {most}"),
+            (least, most) if least == most => count(least, "argument"),
+            (least, most) => format!("{least} to {most} arguments"),
         };
         self.report(
             Diagnostic::error(
                 codes::E0215,
                 span,
-                format!("`{}` {wanted}, got {}", builtin.name, count(given, "argument")),
+                format!("`{}` takes {wanted} here, got {given}", builtin.name),
                 count(given, "argument"),
             )
-            .help(format!("write `{}`", builtin.usage)),
+            .help(builtin.advice()),
         );
     }
 
@@ -224,143 +233,8 @@ impl<'a> Lower<'a> {
                 format!("`{}` has no parameter `{}`", builtin.name, name.name),
                 "no such parameter",
             )
-            .help(format!("write `{}`", builtin.usage)),
+            .help(builtin.advice()),
         );
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn axis_twice(&mut self, axis: &ast::Ident) {
-        self.report(Diagnostic::error(
-            codes::E0327,
-            axis.span,
-            format!("`{}` is named twice", axis.name),
-            "again here",
-        ));
-    }
-
-    fn precision(&mut self, value: &'a ast::Expr) -> Option<Precision> {
-        let names = || Precision::ALL.iter().map(|precision| precision.name());
-        let name = match &value.kind {
-            ExprKind::Name(name) => name.as_str(),
-            _ => "",
-        };
-        if let Some(precision) = Precision::from_name(name) {
-            return Some(precision);
-        }
-        let mut report = Diagnostic::error(
-            codes::E0328,
-            value.span,
-            "there is no such precision",
-            format!("one of {}", listed(names())),
-        );
-        if let Some(near) = closest(name, names()) {
-            report = report.replace("a similar one exists", value.span, near);
-        }
-        self.report(report);
-        None
-    }
-
-    /// The second argument of `fill`: `f32[m, d]`.
-    fn fill_type(&mut self, env: Env, ty: &'a ast::Expr) -> Option<(Elem, AxisSet, Span)> {
-        let (elem, axes) = match &ty.kind {
-            ExprKind::Index { base, indices } => {
-                let elem = self.elem(env, base);
-                let mut axes = AxisSet::new();
-                for index in indices {
-                    let ExprKind::Name(name) = &index.kind else {
-                        self.no_axis_written(index);
-                        return None;
-                    };
-                    let axis = self.axis_named(env, name, index.span)?;
-                    if !axes.insert(axis) {
-                        let name = name.clone();
-                        self.axis_twice(&ast::Ident { name, span: index.span });
-                        return None;
-                    }
-                }
-                (elem, axes)
-            }
-            ExprKind::Name(name) => {
-                (self.elem_named(env, name, ty.span), AxisSet::new())
-            }
-            ExprKind::Error => return None,
-            _ => {
-                self.report(
-                    Diagnostic::error(
-                        codes::E0211,
-                        ty.span,
-                        "the second argument of `fill` is a type",
-                        "not a type",
-                    )
-                    .help("write `fill(x, f32[m, d])`"),
-                );
-                return None;
-            }
-        };
-        Some((elem?, axes, ty.span))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn no_axis_written(&mut self, index: &ast::Expr) {
-        if !matches!(index.kind, ExprKind::Error) {
-            self.report(Diagnostic::error(
-                codes::E0302,
-                index.span,
-                "the brackets of a tile's type hold the names of axes",
-                "not a name",
-            ));
-        }
-    }
-
-    /// An axis by name.
-    pub(crate) fn axis(&mut self, env: Env, name: &'a ast::Ident) -> Option<Axis> {
-        self.axis_named(env, &name.name, name.span)
-    }
-
-    fn axis_named(&mut self, env: Env, name: &'a str, span: Span) -> Option<Axis> {
-        match self.lookup(env, name, span) {
-            Some((Thing::Axis(axis), _)) => Some(axis),
-            Some((Thing::Poison, _)) => None,
-            Some((thing, at)) => {
-                self.not_an_axis(name, span, &thing, at);
-                None
-            }
-            None => {
-                self.unknown_name(env, name, span);
-                None
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn not_an_axis(&mut self, name: &str, span: Span, thing: &Thing<'a>, at: Option<Span>) {
-        let text = self.thing_text(thing);
-        let mut report = Diagnostic::error(
-            codes::E0302,
-            span,
-            format!("`{name}` is {text}, not an axis"),
-            "an axis is needed here",
-        );
-        if let Some(at) = at {
-            report = report.with(at, format!("`{name}` is declared here"));
-        }
-        if let Thing::Extent(extent) = thing {
-            let over: Vec<&str> = self
-                .kernel
-                .axes
-                .values()
-                .filter(|axis| axis.extent == *extent)
-                .map(|axis| axis.name.as_str())
-                .collect();
-            report = match over.first() {
-                Some(axis) => report.replace(format!("the axis over it is `{axis}`"), span, *axis),
-                None => report.help("declare an axis over it: `axis d in D;`"),
-            };
-        }
-        self.report(report);
     }
 
     fn select(&mut self, call: &Call<'a>) -> Thing<'a> {
@@ -523,88 +397,6 @@ impl<'a> Lower<'a> {
         )
         .with(value, label);
         let report = self.same_names(report, &[axis], has);
-        self.report(report);
-    }
-
-    fn dot(&mut self, call: &Call<'a>) -> Thing<'a> {
-        let [a, b] = call.args.as_slice() else { return Thing::Poison };
-        let (Some(x), Some(y)) = (self.operand(a), self.operand(b)) else { return Thing::Poison };
-        for (operand, arg) in [(x, a), (y, b)] {
-            let ty = self.type_of(operand);
-            if !ty.elem.is_float() {
-                let text = self.type_text(&ty);
-                self.report(
-                    Diagnostic::error(
-                        codes::E0317,
-                        arg.span,
-                        format!("`dot` takes floats, got `{text}`"),
-                        format!("`{text}`"),
-                    )
-                    .help("convert it: `as f32`"),
-                );
-                return Thing::Poison;
-            }
-        }
-        let (ax, ay) = (self.operand_axes(x), self.operand_axes(y));
-        for &(axis, span) in &call.over {
-            if !(ax.contains(axis) && ay.contains(axis)) {
-                self.not_shared((a.span, &ax), (b.span, &ay), axis, span);
-                return Thing::Poison;
-            }
-        }
-        let Some((x, y)) = self.meet("`dot`", (x, a), (y, b), Bools::Refused) else {
-            return Thing::Poison;
-        };
-        let precision = match call.precision {
-            Some((precision, span)) => {
-                self.precision_matters(self.kernel.ty(x).elem, precision, span);
-                precision
-            }
-            None => Precision::Ieee,
-        };
-        let over: Vec<Axis> = call.over.iter().map(|&(axis, _)| axis).collect();
-        self.span = call.span;
-        let value = self.build().dot(x, y, &over, precision);
-        self.checked(value, call.span)
-    }
-
-    fn precision_matters(&mut self, elem: Elem, precision: Precision, span: Span) {
-        if precision != Precision::Ieee
-            && let Some(dtype) = elem.known()
-            && elem != Elem::F32
-        {
-            self.warn(Diagnostic::warning(
-                codes::W0908,
-                span,
-                format!("`precision` only matters for `f32`; the operands are `{dtype}`"),
-                "has no effect",
-            ));
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn not_shared(&mut self, a: (Span, &AxisSet), b: (Span, &AxisSet), axis: Axis, at: Span) {
-        let name = self.kernel.axes[axis].name.clone();
-        let text = |axes: &AxisSet| match axes.is_empty() {
-            true => "spans no axis".to_string(),
-            false => format!("spans [{}]", self.axes_text(axes.iter())),
-        };
-        let shared: Vec<Axis> = a.1.iter().filter(|&axis| b.1.contains(axis)).collect();
-        let mut report = Diagnostic::error(
-            codes::E0306,
-            at,
-            format!("`dot` over `{name}`, but not both operands span it"),
-            format!("`{name}` is summed over"),
-        )
-        .with(a.0, text(a.1))
-        .with(b.0, text(b.1));
-        report = match shared.as_slice() {
-            [] => report.note("the operands share no axis"),
-            shared => report.note(format!("the operands share [{}]", self.axes_text(shared.iter().copied()))),
-        };
-        let lacking = if a.1.contains(axis) { b.1 } else { a.1 };
-        let report = self.same_names(report, &[axis], lacking);
         self.report(report);
     }
 }

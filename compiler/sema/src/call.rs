@@ -216,12 +216,7 @@ impl<'a> Lower<'a> {
     }
 
     /// The knobs a function's body sees: its own and those of what it calls.
-    fn bind_knobs(
-        &mut self,
-        mut env: Env,
-        id: FunctionId,
-        function: &'a Function,
-    ) -> Option<Env> {
+    fn bind_knobs(&mut self, mut env: Env, id: FunctionId, function: &'a Function) -> Option<Env> {
         if self.spec {
             if let Some(knob) = function.knobs.first() {
                 self.spec_has_no_knobs(function, knob);
@@ -308,6 +303,15 @@ impl<'a> Params<'a> {
             Params::Typed(params) => params[n].default.as_ref(),
             Params::Names(_) => None,
         }
+    }
+
+    /// Where they are declared.
+    pub fn span(self) -> Option<Span> {
+        let span = |n: usize| match self {
+            Params::Typed(params) => params.get(n).map(|param| param.span),
+            Params::Names(names) => names.get(n).map(|name| name.span),
+        };
+        Some(span(0)?.to(span(self.len() - 1)?))
     }
 
     pub fn names(self) -> impl Iterator<Item = &'a str> {

@@ -1,10 +1,13 @@
 //! Integers known from the text alone: `const` items and the choices of knobs.
 
+use std::collections::BTreeMap;
+
 use tilec_syntax::ast::{self, BinaryOp, Expr, ExprKind};
 use tilec_vocab::{Diagnostic, codes};
 
 use crate::import::{Item, Program};
 use crate::ops::floor_div;
+use crate::report::Sink;
 use crate::scope::FileIndex;
 
 /// Expressions that a constant may go through, counted each time.
@@ -16,17 +19,60 @@ const MAX_DEPTH: usize = 200;
 pub(crate) struct Budget {
     steps: usize,
     depth: usize,
+    /// The constants whose values are being worked out, outermost first.
+    path: Vec<ConstId>,
+    /// Those that have been.
+    known: BTreeMap<ConstId, Option<i64>>,
 }
+
+/// A `const` item: its file, and its position among the file's items.
+pub(crate) type ConstId = (FileIndex, usize);
 
 impl Budget {
     /// A whole one.
     pub fn new() -> Budget {
-        Budget { steps: MAX_STEPS, depth: MAX_DEPTH }
+        Budget { steps: MAX_STEPS, depth: MAX_DEPTH, path: Vec::new(), known: BTreeMap::new() }
     }
 }
 
 /// Why there is no value: a report to make, or nothing where it has been made.
 pub(crate) type Problem = Option<Box<Diagnostic>>;
+
+/// The value of every `const` item, each worked out once; `None` where there is none, which is
+/// reported.
+pub(crate) fn all(program: &Program, sink: &mut Sink) -> BTreeMap<ConstId, Option<i64>> {
+    let mut budget = Budget::new();
+    for file in (0..program.files.len() as u32).map(FileIndex) {
+        for at in 0..program.file(file).ast.items.len() {
+            budget.steps = MAX_STEPS;
+            if let ast::Item::Const(constant) = &program.file(file).ast.items[at]
+                && let Err(Some(report)) = item_value(program, (file, at), constant, &mut budget)
+            {
+                sink.add(*report);
+            }
+        }
+    }
+    budget.known
+}
+
+fn item_value(
+    program: &Program,
+    id: ConstId,
+    constant: &ast::Const,
+    budget: &mut Budget,
+) -> Result<i64, Problem> {
+    if let Some(value) = budget.known.get(&id).or_else(|| program.constants.get(&id)) {
+        return value.ok_or(None);
+    }
+    if let Some(from) = budget.path.iter().position(|other| *other == id) {
+        return Err(needs_itself(program, &budget.path[from..]));
+    }
+    budget.path.push(id);
+    let result = value(program, id.0, &constant.value, budget);
+    budget.path.pop();
+    budget.known.insert(id, result.as_ref().ok().copied());
+    result
+}
 
 /// The value of an expression over integers and `const` items of a file.
 pub(crate) fn value(
@@ -37,10 +83,10 @@ pub(crate) fn value(
 ) -> Result<i64, Problem> {
     if budget.steps == 0 || budget.depth == 0 {
         return Err(report(Diagnostic::error(
-            codes::E0214,
+            codes::E0603,
             expr.span,
-            "this constant needs its own value, or far too many others",
-            "no value",
+            "too many constants are needed to work out this one",
+            format!("more than {MAX_STEPS} steps, or {MAX_DEPTH} constants behind one another"),
         )));
     }
     budget.steps -= 1;
@@ -100,8 +146,33 @@ fn named(
         Item::Poison => return Err(None),
         Item::Function(_) | Item::Kernel(_) => None,
     };
-    let Some(ast::Item::Const(constant)) = item else { return Err(not_constant(expr)) };
-    value(program, named.file, &constant.value, budget)
+    let (Some(ast::Item::Const(constant)), Item::Const(at)) = (item, named.item) else {
+        return Err(not_constant(expr));
+    };
+    item_value(program, (named.file, at), constant, budget)
+}
+
+/// Said in the same words and at the same place from wherever the cycle is entered.
+fn needs_itself(program: &Program, cycle: &[ConstId]) -> Problem {
+    let first = cycle.iter().enumerate().min_by_key(|(_, at)| **at).map_or(0, |(n, _)| n);
+    let (before, from) = cycle.split_at(first);
+    let names: Vec<&ast::Ident> = from
+        .iter()
+        .chain(before)
+        .filter_map(|&(file, at)| match program.file(file).ast.items.get(at) {
+            Some(ast::Item::Const(constant)) => Some(&constant.name),
+            _ => None,
+        })
+        .collect();
+    let (first, rest) = names.split_first()?;
+    let chain: Vec<String> = names.iter().map(|name| format!("`{}`", name.name)).collect();
+    let message =
+        format!("constant `{0}` needs itself: {1} needs `{0}`", first.name, chain.join(" needs "));
+    let mut diagnostic = Diagnostic::error(codes::E0214, first.span, message, "has no value");
+    for name in rest.iter().take(8) {
+        diagnostic = diagnostic.with(name.span, "by way of this");
+    }
+    report(diagnostic)
 }
 
 fn call(

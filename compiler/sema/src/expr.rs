@@ -12,7 +12,7 @@ use tilec_vocab::{DType, Diagnostic, Span, codes};
 use crate::builtins;
 use crate::import::Item;
 use crate::lower::{Arg, Lower};
-use crate::report::closest;
+use crate::report::{closest, foreign_type, unknown_name};
 use crate::scope::{Callable, Closure, Env, Literal, Thing};
 
 impl<'a> Lower<'a> {
@@ -61,12 +61,7 @@ impl<'a> Lower<'a> {
     }
 
     #[inline(never)]
-    fn chain(
-        &mut self,
-        env: Env,
-        first: &'a Expr,
-        rest: &'a [(ast::BinaryOp, Expr)],
-    ) -> Thing<'a> {
+    fn chain(&mut self, env: Env, first: &'a Expr, rest: &'a [(ast::BinaryOp, Expr)]) -> Thing<'a> {
         let mut left = self.eval(env, first);
         for (op, right) in rest {
             let right = self.eval(env, right);
@@ -137,7 +132,12 @@ impl<'a> Lower<'a> {
     }
 
     /// What a name stands for, and where it was declared.
-    pub fn lookup(&mut self, env: Env, name: &str, span: Span) -> Option<(Thing<'a>, Option<Span>)> {
+    pub fn lookup(
+        &mut self,
+        env: Env,
+        name: &str,
+        span: Span,
+    ) -> Option<(Thing<'a>, Option<Span>)> {
         let (found, passed) = self.scopes.find(env, name);
         let found = found.map(|(thing, at)| (thing.clone(), Some(at)));
         // Far names cost time: no text may make a search of every name for every word.
@@ -148,12 +148,11 @@ impl<'a> Lower<'a> {
     fn top_level(&mut self, env: Env, name: &str) -> Option<(Thing<'a>, Option<Span>)> {
         if let Some(named) = self.program.find(env.file, name) {
             let thing = match named.item {
-                Item::Function(at) => self
-                    .program
-                    .function(named.file, at)
-                    .map_or(Thing::Poison, |function| {
+                Item::Function(at) => {
+                    self.program.function(named.file, at).map_or(Thing::Poison, |function| {
                         Thing::Callable(Callable::Function((named.file, at), function))
-                    }),
+                    })
+                }
                 Item::Const(at) => self
                     .program
                     .constant(named.file, at)
@@ -173,15 +172,15 @@ impl<'a> Lower<'a> {
         if self.exhausted {
             return;
         }
-        let mut report =
-            Diagnostic::error(codes::E0201, span, format!("unknown name `{name}`"), "not known here");
-        let mut known = self.scopes.names(env);
-        let program = self.program;
-        known.extend(program.file(env.file).names.keys().map(String::as_str));
-        known.extend(builtins::ALL.iter().map(|builtin| builtin.name));
-        if let Some(near) = closest(name, known) {
-            report = report.replace("a similar name exists", span, near);
+        let mut near = None;
+        if self.sink.would_say(codes::E0201, span) {
+            let mut known = self.scopes.names(env);
+            let program = self.program;
+            known.extend(program.file(env.file).names.keys().map(String::as_str));
+            known.extend(builtins::ALL.iter().map(|builtin| builtin.name));
+            near = closest(name, known);
         }
+        let report = unknown_name(name, span, near);
         self.report(report);
     }
 
@@ -231,8 +230,14 @@ impl<'a> Lower<'a> {
         };
         let types = DType::ALL.iter().map(|dtype| dtype.name());
         report = match closest(name, types) {
+            _ if foreign_type(name).is_some() => {
+                let here = foreign_type(name).unwrap_or_default();
+                report.replace(format!("it is called `{here}` here"), span, here)
+            }
             Some(near) => report.replace("a similar type exists", span, near),
-            None => report.note("types are bool, i32, i64, f16, bf16, f32, and generics such as `<T: float>`"),
+            None => report.note(
+                "types are bool, i32, i64, f16, bf16, f32, and generics such as `<T: float>`",
+            ),
         };
         self.report(report);
     }

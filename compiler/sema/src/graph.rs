@@ -29,8 +29,10 @@ pub(crate) fn cycles(edges: &[Vec<(usize, Span)>]) -> Vec<Vec<(usize, Span)>> {
             last.1 += 1;
             if on_path[to] {
                 let from = path.iter().position(|&(node, _)| node == to).unwrap_or(0);
-                let cycle: Vec<(usize, Span)> =
-                    path[from..].iter().map(|&(node, next)| (node, edges[node][next - 1].1)).collect();
+                let cycle: Vec<(usize, Span)> = path[from..]
+                    .iter()
+                    .map(|&(node, next)| (node, edges[node][next - 1].1))
+                    .collect();
                 if cycle.iter().any(|(node, _)| told.insert(*node)) {
                     found.push(cycle);
                 }
@@ -50,7 +52,8 @@ mod tests {
     #[test]
     fn each_cycle_once() {
         let span = Span::default();
-        let edges = vec![vec![(1, span)], vec![(2, span), (0, span)], vec![(2, span)], vec![(0, span)]];
+        let edges =
+            vec![vec![(1, span)], vec![(2, span), (0, span)], vec![(2, span)], vec![(0, span)]];
         let found: Vec<Vec<usize>> = cycles(&edges)
             .into_iter()
             .map(|cycle| cycle.into_iter().map(|(node, _)| node).collect())

@@ -69,8 +69,7 @@ impl<'a> Lower<'a> {
         }
         // The names of a function mean nothing to who launches the kernel.
         let written = self.sources.text(condition.span);
-        let text =
-            if self.frame == 0 { written.to_string() } else { host.expr.to_string() };
+        let text = if self.frame == 0 { written.to_string() } else { host.expr.to_string() };
         self.kernel.requires.push(Require { expr: host.expr, text });
     }
 
@@ -116,7 +115,9 @@ impl<'a> Lower<'a> {
     fn host_kind(&mut self, env: Env, expr: &'a Expr) -> Option<Host> {
         match &expr.kind {
             ExprKind::Int(value) => Some(Host::leaf(HostExpr::Int(*value), Kind::Number)),
-            ExprKind::Bool(value) => Some(Host::leaf(HostExpr::Int(i64::from(*value)), Kind::Truth)),
+            ExprKind::Bool(value) => {
+                Some(Host::leaf(HostExpr::Int(i64::from(*value)), Kind::Truth))
+            }
             ExprKind::Paren(inner) => self.host(env, inner),
             ExprKind::Name(name) => self.host_name(env, name, expr),
             ExprKind::Neg(inner) => {
@@ -131,8 +132,8 @@ impl<'a> Lower<'a> {
             }
             ExprKind::Chain { first, rest } => self.host_chain(env, first, rest, expr),
             ExprKind::Compare { op, left, right } => {
-                let left = self.host_of_kind(env, left, Kind::Number);
-                let right = self.host_of_kind(env, right, Kind::Number);
+                let left = self.host_of_kind(env, left, Kind::Number)?;
+                let right = self.host_of_kind(env, right, Kind::Number)?;
                 let op = match op {
                     ast::CompareOp::Eq => HostOp::Eq,
                     ast::CompareOp::Ne => HostOp::Ne,
@@ -141,7 +142,7 @@ impl<'a> Lower<'a> {
                     ast::CompareOp::Gt => HostOp::Gt,
                     ast::CompareOp::Ge => HostOp::Ge,
                 };
-                Some(Host::binary(op, left?, right?, Kind::Truth))
+                Some(Host::binary(op, left, right, Kind::Truth))
             }
             ExprKind::Call { function, args, over } => {
                 self.host_call(env, (function, args, over), expr)
@@ -191,9 +192,9 @@ impl<'a> Lower<'a> {
             Some((ast::BinaryOp::And | ast::BinaryOp::Or, _)) => Kind::Truth,
             _ => Kind::Number,
         };
-        let mut left = self.host_of_kind(env, first, kind);
+        let mut left = self.host_of_kind(env, first, kind)?;
         for (op, right) in rest {
-            let by = self.host_of_kind(env, right, kind);
+            let by = self.host_of_kind(env, right, kind)?;
             let op = match op {
                 ast::BinaryOp::Or => HostOp::Or,
                 ast::BinaryOp::And => HostOp::And,
@@ -203,8 +204,7 @@ impl<'a> Lower<'a> {
                 ast::BinaryOp::Div => HostOp::Div,
                 ast::BinaryOp::Rem => HostOp::Rem,
             };
-            if matches!(op, HostOp::Div | HostOp::Rem) && by.as_ref().is_some_and(|by| by.expr == HostExpr::Int(0))
-            {
+            if matches!(op, HostOp::Div | HostOp::Rem) && by.expr == HostExpr::Int(0) {
                 self.report(Diagnostic::error(
                     codes::E0602,
                     right.span,
@@ -213,9 +213,9 @@ impl<'a> Lower<'a> {
                 ));
                 return None;
             }
-            left = Some(self.shallow(Host::binary(op, left?, by?, kind), at)?);
+            left = self.shallow(Host::binary(op, left, by, kind), at)?;
         }
-        left
+        Some(left)
     }
 
     fn host_call(
@@ -356,7 +356,14 @@ impl<'a> Lower<'a> {
         );
         if let Some(value) = value {
             let text = self.type_text(self.kernel.ty(value));
-            report = report.note(format!("it is `{text}`, worked out by the kernel"));
+            let parameter =
+                self.kernel.def(value).is_some_and(|inst| matches!(inst.op, Op::Scalar(_)));
+            report = report.note(match parameter {
+                true => {
+                    format!("it is a parameter, but `{text}`: the launcher computes with integers")
+                }
+                false => format!("it is `{text}`, worked out by the kernel"),
+            });
         }
         report = report.note(
             "it knows dimensions, constants, knobs and integer parameters, and computes + - * / %, comparisons, and, or, not, min, max and cdiv",

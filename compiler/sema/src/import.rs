@@ -9,7 +9,7 @@ use tilec_syntax::ast;
 use tilec_vocab::{Diagnostic, FileId, SourceFile, Sources, Span, codes};
 
 use crate::builtins;
-use crate::constant;
+use crate::constant::{self, ConstId};
 use crate::report::{Sink, closest, listed};
 use crate::scope::FileIndex;
 
@@ -26,6 +26,11 @@ pub trait Loader {
     ///
     /// Why the file may not be read. `Ok(None)` says that there is none.
     fn load(&self, name: &str) -> Result<Option<SourceFile>, String>;
+
+    /// Names that could be meant by one that is not found, for advice.
+    fn known(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// All files.
@@ -33,6 +38,8 @@ pub trait Loader {
 pub(crate) struct Program {
     /// The root first.
     pub files: Vec<File>,
+    /// The value of each `const` item that has one.
+    pub constants: BTreeMap<ConstId, Option<i64>>,
 }
 
 /// A file and its top-level names.
@@ -92,12 +99,7 @@ impl Program {
 
     /// The value of a constant; `None` where it has none, which has been reported.
     pub fn constant(&self, file: FileIndex, at: usize) -> Option<i64> {
-        match self.file(file).ast.items.get(at) {
-            Some(ast::Item::Const(constant)) => {
-                constant::value(self, file, &constant.value, &mut constant::Budget::new()).ok()
-            }
-            _ => None,
-        }
+        self.constants.get(&(file, at)).copied().flatten()
     }
 }
 
@@ -125,10 +127,8 @@ pub(crate) fn load(
     for index in 0..importer.program.files.len() {
         importer.bring_in(FileIndex(index as u32));
     }
-    let program = importer.program;
-    for index in 0..program.files.len() {
-        check_constants(&program, FileIndex(index as u32), sink);
-    }
+    let mut program = importer.program;
+    program.constants = constant::all(&program, sink);
     program
 }
 
@@ -194,17 +194,15 @@ impl Importer<'_> {
         match self.loader.load(name) {
             Ok(Some(source)) => Some(source),
             Ok(None) => {
-                self.sink.add(
-                    Diagnostic::error(
-                        codes::E0202,
-                        span,
-                        format!("there is no file `{name}` to import from"),
-                        "not found",
-                    )
-                    .note(format!(
+                let message = format!("there is no file `{name}` to import from");
+                let report = Diagnostic::error(codes::E0202, span, message, "not found");
+                let known = self.loader.known();
+                self.sink.add(match closest(name, known.iter().map(String::as_str)) {
+                    Some(near) => report.replace("a similar file exists", span, near),
+                    None => report.note(format!(
                         "a name means a file of the kernel library, or else `{name}.tile` beside this file"
                     )),
-                );
+                });
                 None
             }
             Err(why) => {
@@ -240,8 +238,12 @@ impl Importer<'_> {
                 [one] => format!("`{one}` imports itself"),
                 _ => format!("{} import one another", listed(names.iter().copied())),
             };
-            let mut report =
-                Diagnostic::error(codes::E0206, first.1, format!("imports form a cycle: {chain}"), "imported here");
+            let mut report = Diagnostic::error(
+                codes::E0206,
+                first.1,
+                format!("imports form a cycle: {chain}"),
+                "imported here",
+            );
             for &(_, span) in rest {
                 report = report.with(span, "and here");
             }
@@ -258,9 +260,10 @@ impl Importer<'_> {
                 ast::Item::Const(constant) => (&constant.name, Item::Const(at)),
                 ast::Item::Function(function) => (&function.name, Item::Function(at)),
                 ast::Item::Kernel(kernel) => (&kernel.name, Item::Kernel(at)),
-                ast::Item::Use(_) | ast::Item::Spec(_) | ast::Item::Error(_) => continue,
+                ast::Item::Use(_) | ast::Item::Spec(_) | ast::Item::Error { .. } => continue,
             };
-            if let (Some(_), false) = (builtins::find(&name.name), matches!(item, Item::Kernel(_))) {
+            if let (Some(_), false) = (builtins::find(&name.name), matches!(item, Item::Kernel(_)))
+            {
                 self.sink.add(
                     Diagnostic::error(
                         codes::E0212,
@@ -279,6 +282,14 @@ impl Importer<'_> {
             let named = Named { item, file: index, span: name.span, imported: false };
             names.insert(name.name.clone(), named);
         }
+        for item in &file.ast.items {
+            let ast::Item::Error { names: skipped, .. } = item else { continue };
+            for name in skipped {
+                let named =
+                    Named { item: Item::Poison, file: index, span: name.span, imported: false };
+                names.entry(name.name.clone()).or_insert(named);
+            }
+        }
         self.program.files[index.0 as usize].names = names;
     }
 
@@ -290,12 +301,9 @@ impl Importer<'_> {
                 let item = from.and_then(|from| self.imported(from, &import.file.name, name));
                 let named = match item {
                     Some((item, file)) => Named { item, file, span: name.span, imported: true },
-                    None => Named {
-                        item: Item::Poison,
-                        file: index,
-                        span: name.span,
-                        imported: true,
-                    },
+                    None => {
+                        Named { item: Item::Poison, file: index, span: name.span, imported: true }
+                    }
                 };
                 let names = &mut self.program.files[index.0 as usize].names;
                 if let Some(first) = names.get(&name.name) {
@@ -346,7 +354,15 @@ impl Importer<'_> {
                     format!("there is no `{}` in `{file}`", name.name),
                     "not found there",
                 );
-                if let Some(near) = closest(&name.name, known.iter().copied()) {
+                let reimported = self
+                    .uses(from)
+                    .iter()
+                    .any(|import| import.names.iter().any(|other| other.name == name.name));
+                if reimported {
+                    report = report.note(format!(
+                        "`{file}` imports it itself; import it from the file that declares it"
+                    ));
+                } else if let Some(near) = closest(&name.name, known.iter().copied()) {
                     report = report.replace("a similar name exists", name.span, near);
                 } else if known.is_empty() {
                     report = report.note(format!("`{file}` declares no function and no constant"));
@@ -363,15 +379,4 @@ impl Importer<'_> {
 fn declared_twice(name: &str, span: Span, first: Span) -> Diagnostic {
     Diagnostic::error(codes::E0204, span, format!("`{name}` is declared twice"), "again here")
         .with(first, "first here")
-}
-
-fn check_constants(program: &Program, index: FileIndex, sink: &mut Sink) {
-    for item in &program.file(index).ast.items {
-        if let ast::Item::Const(constant) = item
-            && let Err(problem) = constant::value(program, index, &constant.value, &mut constant::Budget::new())
-            && let Some(report) = problem
-        {
-            sink.add(*report);
-        }
-    }
 }

@@ -48,14 +48,18 @@ impl<'a> Lower<'a> {
             );
         }
         self.build().yield_values(&[]);
-        if !self.exhausted {
-            self.unwritten_outputs();
-        }
+        self.unwritten_outputs();
     }
 
     /// Lowers the spec of a kernel.
-    pub fn lower_spec(&mut self, spec: &'a ast::Spec, kernel: &'a ast::Kernel) {
-        let Some(env) = self.signature(kernel, &[]) else { return };
+    pub fn lower_spec(&mut self, spec: &'a ast::Spec, kernel: &'a ast::Kernel, knobs: &'a [Knob]) {
+        let Some(mut env) = self.signature(kernel, &[]) else { return };
+        for knob in knobs {
+            // That a spec has none has been said.
+            if self.scopes.find(env, &knob.name).0.is_none() {
+                env = self.scopes.bind(env, &knob.name, knob.span, Thing::Poison);
+            }
+        }
         let env = self.stmts(env, &spec.body.stmts);
         if let Some(value) = &spec.body.value {
             self.eval(env, value);
@@ -70,9 +74,7 @@ impl<'a> Lower<'a> {
             );
         }
         self.build().yield_values(&[]);
-        if !self.exhausted {
-            self.unwritten_outputs();
-        }
+        self.unwritten_outputs();
     }
 
     /// Generics, knobs, parameters and dimensions, and the names they have in the body.
@@ -138,12 +140,8 @@ impl<'a> Lower<'a> {
                 let data = GenericData { name: name.to_string(), kind: kind.clone() };
                 let id = self.kernel.generics.push(data);
                 match kind {
-                    GenericKind::DType(class) => {
-                        Thing::Elem(tilec_ir::Elem::Generic(id, class))
-                    }
-                    GenericKind::Const | GenericKind::Knob(_) => {
-                        Thing::Extent(Extent::Generic(id))
-                    }
+                    GenericKind::DType(class) => Thing::Elem(tilec_ir::Elem::Generic(id, class)),
+                    GenericKind::Const | GenericKind::Knob(_) => Thing::Extent(Extent::Generic(id)),
                 }
             }
         };
@@ -278,7 +276,7 @@ impl<'a> Lower<'a> {
             _ => None,
         };
         match (local, constant) {
-            (Some((Thing::Extent(extent), _)), _) => Some(extent),
+            (Some((Thing::Extent(extent), _)), _) if !self.is_knob(extent) => Some(extent),
             (Some((Thing::Poison, _)), _) | (None, Some(None)) => None,
             (None, Some(Some(value))) if value >= 0 => Some(Extent::Const(value)),
             (None, Some(Some(value))) => {
@@ -310,6 +308,12 @@ impl<'a> Lower<'a> {
                 Some(extent)
             }
         }
+    }
+
+    /// Knobs are chosen after the arguments are there, so no argument's shape can depend on one.
+    fn is_knob(&self, extent: Extent) -> bool {
+        let Extent::Generic(generic) = extent else { return false };
+        matches!(self.kernel.generics[generic].kind, GenericKind::Knob(_))
     }
 
     /// Reports element types that no parameter determines.
@@ -416,7 +420,7 @@ impl<'a> Lower<'a> {
         for (name, span) in missing {
             let kernel = self.kernel.name.clone();
             if self.spec {
-                self.report(
+                self.sink.add_if_sound(
                     Diagnostic::error(
                         codes::E0406,
                         self.kernel.span,
@@ -426,7 +430,7 @@ impl<'a> Lower<'a> {
                     .with(span, "an output of the kernel"),
                 );
             } else {
-                self.warn(
+                self.sink.add_if_sound(
                     Diagnostic::warning(
                         codes::W0904,
                         span,
@@ -446,19 +450,19 @@ struct Signature<'a> {
     names: BTreeMap<&'a str, Span>,
 }
 
-/// The kernel a spec belongs to; a report where there is none.
+/// The kernel a spec belongs to, with its position among the items; a report where there is none.
 pub(crate) fn kernel_of<'p>(
     program: &'p Program,
     spec: &ast::Spec,
-) -> Result<&'p ast::Kernel, Diagnostic> {
+) -> Result<(usize, &'p ast::Kernel), Diagnostic> {
     let items = &program.file(ROOT).ast.items;
     let kernels = || {
-        items.iter().filter_map(|item| match item {
-            ast::Item::Kernel(kernel) => Some(kernel),
+        items.iter().enumerate().filter_map(|(at, item)| match item {
+            ast::Item::Kernel(kernel) => Some((at, kernel)),
             _ => None,
         })
     };
-    let found = kernels().find(|kernel| kernel.name.name == spec.name.name);
+    let found = kernels().find(|(_, kernel)| kernel.name.name == spec.name.name);
     found.ok_or_else(|| {
         let report = Diagnostic::error(
             codes::E0405,
@@ -466,7 +470,7 @@ pub(crate) fn kernel_of<'p>(
             format!("there is no kernel `{}` in this file", spec.name.name),
             "no such kernel",
         );
-        let names = || kernels().map(|kernel| kernel.name.name.as_str());
+        let names = || kernels().map(|(_, kernel)| kernel.name.name.as_str());
         match closest(&spec.name.name, names()) {
             Some(near) => report.replace("a similar kernel exists", spec.name.span, near),
             None if kernels().next().is_none() => report.note("the file has no kernels"),

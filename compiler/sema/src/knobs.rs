@@ -65,7 +65,7 @@ pub(crate) fn check(program: &Program, sink: &mut Sink) -> Facts {
         let knobs = facts.function(*id);
         if id.0 == ROOT {
             imports.extend(found.imports.iter().copied());
-            found.warnings.iter().for_each(|warning| sink.add(warning.clone()));
+            found.warnings.iter().for_each(|warning| sink.add_if_sound(warning.clone()));
         }
         unknown(&found, knobs, sink);
     }
@@ -75,20 +75,23 @@ pub(crate) fn check(program: &Program, sink: &mut Sink) -> Facts {
                 let found = names::kernel(program, kernel);
                 let knobs = kernel_knobs(program, kernel, &found, &facts, sink);
                 unknown(&found, &knobs, sink);
-                found.warnings.iter().for_each(|warning| sink.add(warning.clone()));
+                found.warnings.iter().for_each(|warning| sink.add_if_sound(warning.clone()));
                 idle(&found, &facts, sink);
                 imports.extend(found.imports.iter().copied());
                 facts.kernel_knobs.insert(at, knobs);
             }
             ast::Item::Spec(spec) => {
-                if let Ok(kernel) = kernel_of(program, spec) {
+                if let Ok((kernel_at, kernel)) = kernel_of(program, spec) {
                     let found = names::spec(program, spec, kernel);
-                    spec_names(program, &found, kernel, &facts, sink);
-                    found.warnings.iter().for_each(|warning| sink.add(warning.clone()));
+                    spec_names(&found, kernel, facts.kernel(kernel_at), sink);
+                    found.warnings.iter().for_each(|warning| sink.add_if_sound(warning.clone()));
                     imports.extend(found.imports.iter().copied());
                 }
             }
-            ast::Item::Use(_) | ast::Item::Const(_) | ast::Item::Function(_) | ast::Item::Error(_) => {}
+            ast::Item::Use(_)
+            | ast::Item::Const(_)
+            | ast::Item::Function(_)
+            | ast::Item::Error { .. } => {}
         }
     }
     unused_imports(program, &imports, sink);
@@ -123,12 +126,15 @@ fn recursion(
         let names: Vec<String> =
             cycle.iter().map(|&(n, _)| format!("`{}`", name_of(program, ids[n]))).collect();
         let first_name = name_of(program, ids[first]);
-        let message = format!("`{first_name}` is recursive: {} calls `{first_name}`", names.join(" calls "));
+        let message =
+            format!("`{first_name}` is recursive: {} calls `{first_name}`", names.join(" calls "));
         let mut report = Diagnostic::error(codes::E0214, at, message, "called here");
         for &(n, span) in rest.iter().take(8) {
             report = report.with(span, format!("called by `{}`", name_of(program, ids[n])));
         }
-        sink.add(report.note("every call is inlined, so a function cannot call itself; use a loop"));
+        sink.add(
+            report.note("every call is inlined, so a function cannot call itself; use a loop"),
+        );
     }
 }
 
@@ -180,12 +186,7 @@ fn inherit(
 }
 
 /// The knobs of one `tune` clause.
-fn own(
-    program: &Program,
-    file: FileIndex,
-    knobs: &[ast::Knob],
-    sink: &mut Sink,
-) -> Vec<Knob> {
+fn own(program: &Program, file: FileIndex, knobs: &[ast::Knob], sink: &mut Sink) -> Vec<Knob> {
     let mut found: Vec<Knob> = Vec::new();
     for knob in knobs {
         let name = &knob.name.name;
@@ -201,16 +202,24 @@ fn own(
             );
             continue;
         }
-        let mut choices: Vec<i64> = Vec::new();
+        let (mut choices, mut places): (Vec<i64>, Vec<Span>) = (Vec::new(), Vec::new());
         for choice in &knob.choices {
             match constant::value(program, file, choice, &mut constant::Budget::new()) {
-                Ok(value) if choices.contains(&value) => sink.add(Diagnostic::error(
-                    codes::E0416,
-                    choice.span,
-                    format!("knob `{name}` lists {value} twice"),
-                    "again here",
-                )),
-                Ok(value) => choices.push(value),
+                Ok(value) => match choices.iter().position(|&other| other == value) {
+                    Some(first) => sink.add(
+                        Diagnostic::error(
+                            codes::E0416,
+                            choice.span,
+                            format!("knob `{name}` lists {value} twice"),
+                            "again here",
+                        )
+                        .with(places[first], "first here"),
+                    ),
+                    None => {
+                        choices.push(value);
+                        places.push(choice.span);
+                    }
+                },
                 Err(Some(report)) => sink.add(*report),
                 Err(None) => {}
             }
@@ -301,7 +310,7 @@ fn idle(found: &Mentions<'_>, facts: &Facts, sink: &mut Sink) {
             .any(|(callee, _)| facts.function(*callee).iter().any(|knob| knob.name == name));
         // Every kernel on a GPU has these, whether its text mentions them or not.
         if !taken && !["warps", "stages"].contains(&name) {
-            sink.add(Diagnostic::warning(
+            sink.add_if_sound(Diagnostic::warning(
                 codes::W0907,
                 span,
                 format!("knob `{name}` is never used"),
@@ -311,18 +320,7 @@ fn idle(found: &Mentions<'_>, facts: &Facts, sink: &mut Sink) {
     }
 }
 
-fn spec_names(
-    program: &Program,
-    found: &Mentions<'_>,
-    kernel: &ast::Kernel,
-    facts: &Facts,
-    sink: &mut Sink,
-) {
-    let at = program.file(ROOT).ast.items.iter().position(|item| match item {
-        ast::Item::Kernel(other) => other.name.span == kernel.name.span,
-        _ => false,
-    });
-    let inherited = at.map_or(&[][..], |at| facts.kernel(at));
+fn spec_names(found: &Mentions<'_>, kernel: &ast::Kernel, inherited: &[Knob], sink: &mut Sink) {
     for unknown in &found.unknown {
         let knob = kernel.knobs.iter().find(|knob| knob.name.name == unknown.name);
         let span = knob.map(|knob| knob.name.span).or_else(|| {
@@ -349,7 +347,7 @@ fn unused_imports(program: &Program, used: &BTreeSet<&str>, sink: &mut Sink) {
     for (name, named) in &program.file(ROOT).names {
         let counts = named.imported && named.item != Item::Poison;
         if counts && !used.contains(name.as_str()) {
-            sink.add(Diagnostic::warning(
+            sink.add_if_sound(Diagnostic::warning(
                 codes::W0903,
                 named.span,
                 format!("`{name}` is imported and never used"),

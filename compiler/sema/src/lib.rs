@@ -12,9 +12,11 @@
 
 mod access;
 mod argument;
+mod axes;
 pub mod builtins;
 mod call;
 mod constant;
+mod dot;
 mod expr;
 mod flow;
 mod graph;
@@ -76,15 +78,17 @@ fn lower_items(
         let name = match item {
             ast::Item::Kernel(kernel) => &kernel.name,
             ast::Item::Spec(spec) => &spec.name,
-            ast::Item::Use(_) | ast::Item::Const(_) | ast::Item::Function(_) | ast::Item::Error(_) => continue,
+            ast::Item::Use(_)
+            | ast::Item::Const(_)
+            | ast::Item::Function(_)
+            | ast::Item::Error { .. } => continue,
         };
         if module.kernels.len() + module.specs.len() >= limits::KERNELS {
             let message = format!("more than {} kernels and specs in one file", limits::KERNELS);
             sink.add(Diagnostic::error(codes::E0608, name.span, message, "one too many"));
             break;
         }
-        let mut lower =
-            Lower::new(program, facts, sources, sink, kernel::empty(name));
+        let mut lower = Lower::new(program, facts, sources, sink, kernel::empty(name));
         match item {
             ast::Item::Kernel(kernel) => {
                 lower.lower_kernel(kernel, facts.kernel(at));
@@ -99,12 +103,15 @@ fn lower_items(
                 specs.insert(&name.name, name.span);
                 lower.spec = true;
                 match kernel::kernel_of(program, spec) {
-                    Ok(kernel) => lower.lower_spec(spec, kernel),
+                    Ok((at, kernel)) => lower.lower_spec(spec, kernel, facts.kernel(at)),
                     Err(report) => lower.sink.add(report),
                 }
                 module.specs.push(lower.kernel);
             }
-            ast::Item::Use(_) | ast::Item::Const(_) | ast::Item::Function(_) | ast::Item::Error(_) => {}
+            ast::Item::Use(_)
+            | ast::Item::Const(_)
+            | ast::Item::Function(_)
+            | ast::Item::Error { .. } => {}
         }
         sink = lower.sink;
     }

@@ -104,12 +104,15 @@ impl<'a> Lower<'a> {
         };
         let wrong = choices.into_iter().find(|n| !(1..=limits::TILE_ELEMENTS).contains(n));
         let Some(wrong) = wrong else { return true };
-        self.report(Diagnostic::error(
-            codes::E0414,
-            span,
-            format!("an axis cannot have {wrong} lanes"),
-            format!("from 1 to {} lanes", limits::TILE_ELEMENTS),
-        ));
+        let message = match extent {
+            Extent::Const(_) => format!("an axis cannot have {wrong} lanes"),
+            _ => format!(
+                "knob `{}` may be {wrong}, and an axis cannot have {wrong} lanes",
+                self.extent_text(extent)
+            ),
+        };
+        let label = format!("from 1 to {} lanes", limits::TILE_ELEMENTS);
+        self.report(Diagnostic::error(codes::E0414, span, message, label));
         false
     }
 
@@ -172,7 +175,10 @@ impl<'a> Lower<'a> {
         if let Some(lo) = &range.lo
             && !matches!(lo.kind, ExprKind::Int(0))
         {
-            self.needs_by(range, "a range that does not start at 0");
+            self.report(
+                Diagnostic::error(codes::E0401, lo.span, "a whole axis starts at 0", "starts elsewhere")
+                    .help("say how many lanes it has: `axis n in lo..hi by 64;` is one block that starts anywhere"),
+            );
             return None;
         }
         let arg = self.eval(env, &range.hi);
@@ -188,13 +194,13 @@ impl<'a> Lower<'a> {
             }
             Thing::Extent(extent @ Extent::Dim(_)) if self.spec => Some(extent),
             Thing::Extent(extent) => {
-                let text = format!("`{}`, a run-time dimension", self.extent_text(extent));
-                self.needs_by(range, &text);
+                let name = self.extent_text(extent);
+                self.needs_by(range, &format!("`{name}`, a run-time dimension"), Some(name));
                 None
             }
             other => {
                 let text = self.thing_text(&other);
-                self.needs_by(range, &text);
+                self.needs_by(range, &text, None);
                 None
             }
         }
@@ -202,7 +208,7 @@ impl<'a> Lower<'a> {
 
     #[cold]
     #[inline(never)]
-    fn needs_by(&mut self, range: &ast::Range, what: &str) {
+    fn needs_by(&mut self, range: &ast::Range, what: &str, dimension: Option<String>) {
         let mut report = Diagnostic::error(
             codes::E0401,
             range.hi.span,
@@ -212,7 +218,12 @@ impl<'a> Lower<'a> {
         report = if self.spec {
             report.help("in a spec a dimension will do; else say how large a block is: `by 64`")
         } else {
-            report.help("go through it in blocks, `for n in N by BN { … }`; take one block, `axis n in lo..hi by BN;`; or make the dimension a constant, `<const D>`")
+            let report = report.help("go through it in blocks, `for n in N by BN { … }`, or take one block, `axis n in lo..hi by BN;`");
+            match dimension {
+                Some(name) => report
+                    .help(format!("or make `{name}` a constant of the kernel: `<const {name}>`")),
+                None => report,
+            }
         };
         self.report(report);
     }
@@ -274,7 +285,8 @@ impl<'a> Assigned<'a> {
                         self.block(otherwise);
                     }
                 }
-                StmtKind::Store { .. } | StmtKind::Return | StmtKind::Expr(_) | StmtKind::Error => {}
+                StmtKind::Store { .. } | StmtKind::Return | StmtKind::Expr(_) => {}
+                StmtKind::Error(names) => names.iter().for_each(|name| self.shadow(&name.name)),
             }
         }
         self.unshadow(outer);

@@ -22,7 +22,7 @@ pub(crate) const MAX_CALLS: usize = 32;
 /// Expressions, statements and calls inside one another, over all inlined bodies.
 pub(crate) const MAX_DEPTH: u32 = 192;
 /// Steps of lowering for one kernel; what emits nothing takes time all the same.
-const MAX_STEPS: usize = 2_000_000;
+const MAX_STEPS: usize = 1_000_000;
 
 /// Something evaluated, and where it stands.
 #[derive(Clone)]
@@ -137,7 +137,12 @@ impl<'a> Lower<'a> {
     #[inline(never)]
     pub fn report(&mut self, mut diagnostic: Diagnostic) {
         for frame in self.frames.iter().rev().take(4) {
-            diagnostic = diagnostic.with(frame.call, format!("in this call of {}", frame.callee));
+            let known =
+                diagnostic.labels.iter().any(|label| !label.primary && label.span == frame.call);
+            if !known {
+                diagnostic =
+                    diagnostic.with(frame.call, format!("in this call of {}", frame.callee));
+            }
         }
         self.sink.add(diagnostic);
     }
@@ -185,14 +190,16 @@ impl<'a> Lower<'a> {
         self.exhausted = true;
         let kind = if self.spec { "spec" } else { "kernel" };
         let name = self.kernel.name.clone();
+        let what = if self.steps > MAX_STEPS {
+            format!("more than {MAX_STEPS} steps to inline everything")
+        } else {
+            format!("more than {} instructions once everything is inlined", limits::INSTS)
+        };
         self.report(
             Diagnostic::error(
                 codes::E0603,
                 span,
-                format!(
-                    "{kind} `{name}` is too large: more than {} instructions once everything is inlined",
-                    limits::INSTS
-                ),
+                format!("{kind} `{name}` is too large: {what}"),
                 "the limit is passed here",
             )
             .note("functions are copied into each place that calls them; two calls in each of twenty functions make a million copies"),
@@ -219,7 +226,10 @@ impl<'a> Lower<'a> {
                 Diagnostic::error(
                     codes::E0604,
                     span,
-                    format!("more than {} loops and branches inside one another", limits::DEPTH - 2),
+                    format!(
+                        "more than {} loops and branches inside one another",
+                        limits::DEPTH - 2
+                    ),
                     "one too many",
                 )
                 .note("what follows an `if` with a `return` counts as inside it"),

@@ -24,6 +24,10 @@ impl<'a> Lower<'a> {
         if let Some(at) = at {
             report = report.with(at, format!("`{}` is declared here", function.name));
         }
+        if let Thing::Tensor(_) = thing {
+            report =
+                report.help(format!("a tensor is indexed in brackets: `{}[…]`", function.name));
+        }
         if builtins::find(&function.name).is_some() {
             report = report.help("it hides the builtin of that name; give it another name");
         }
@@ -67,14 +71,20 @@ impl<'a> Lower<'a> {
 
     #[cold]
     #[inline(never)]
-    pub fn no_such_parameter(&mut self, function: &ast::Ident, params: Params<'a>, name: &ast::Ident) {
+    pub fn no_such_parameter(
+        &mut self,
+        function: &ast::Ident,
+        params: Params<'a>,
+        name: &ast::Ident,
+    ) {
         let mut report = Diagnostic::error(
             codes::E0216,
             name.span,
             format!("`{}` has no parameter `{}`", function.name, name.name),
             "no such parameter",
         );
-        report = match closest(&name.name, params.names()) {
+        let heard = self.sink.would_say(codes::E0216, name.span);
+        report = match closest(&name.name, params.names().filter(|_| heard)) {
             Some(near) => report.replace("a similar parameter exists", name.span, near),
             None if params.len() == 0 => report.note("it has no parameters"),
             None => report.note(format!("it has {}", listed(params.names().take(20)))),
@@ -106,14 +116,16 @@ impl<'a> Lower<'a> {
         } else {
             format!("it takes {}: {}", params.len(), listed(params.names().take(20)))
         };
-        self.report(
-            Diagnostic::error(
-                codes::E0215,
-                span,
-                format!("`{}` got {}, {takes}", function.name, count(given, "argument")),
-                format!("{} too many", given - params.len()),
-            ),
+        let mut report = Diagnostic::error(
+            codes::E0215,
+            span,
+            format!("`{}` got {}, {takes}", function.name, count(given, "argument")),
+            format!("{} too many", given - params.len()),
         );
+        if let Some(declared) = params.span() {
+            report = report.with(declared, "its parameters");
+        }
+        self.report(report);
     }
 
     #[cold]
@@ -126,16 +138,16 @@ impl<'a> Lower<'a> {
         span: Span,
     ) {
         let list = listed(missing.iter().take(20).copied());
-        let all: Vec<&str> = params.names().take(20).collect();
-        self.report(
-            Diagnostic::error(
-                codes::E0215,
-                span,
-                format!("`{}` needs {list} too", function.name),
-                format!("{} missing", count(missing.len(), "argument")),
-            )
-            .note(format!("its parameters are ({})", all.join(", "))),
+        let mut report = Diagnostic::error(
+            codes::E0215,
+            span,
+            format!("`{}` needs {list} too", function.name),
+            format!("{} missing", count(missing.len(), "argument")),
         );
+        if let Some(declared) = params.span() {
+            report = report.with(declared, "its parameters");
+        }
+        self.report(report);
     }
 
     #[cold]

@@ -10,7 +10,7 @@ use tilec_vocab::{DType, Diagnostic, Span, codes};
 
 use crate::builtins;
 use crate::import::{Item, Program};
-use crate::report::{Sink, closest};
+use crate::report::{Sink, closest, unknown_name};
 use crate::scope::FileIndex;
 
 /// A function: its file, and its position among the file's items.
@@ -44,12 +44,7 @@ pub(crate) struct Unknown<'a> {
 impl Unknown<'_> {
     /// Says so.
     pub fn report(&self, sink: &mut Sink) {
-        let message = format!("unknown name `{}`", self.name);
-        let mut report = Diagnostic::error(codes::E0201, self.span, message, "not known here");
-        if let Some(near) = self.near {
-            report = report.replace("a similar name exists", self.span, near);
-        }
-        sink.add(report);
+        sink.add(unknown_name(self.name, self.span, self.near));
     }
 }
 
@@ -238,7 +233,10 @@ impl<'a> Walk<'a> {
             TypeKind::Scalar(elem) => self.elem(elem),
             TypeKind::Tile { elem, axes } => {
                 self.elem(elem);
-                axes.iter().for_each(|axis| self.name(&axis.name, axis.span));
+                // A kernel takes no tiles, which is reported once.
+                if place.is_none() {
+                    axes.iter().for_each(|axis| self.name(&axis.name, axis.span));
+                }
             }
             TypeKind::Tensor { elem, dims, .. } => {
                 self.elem(elem);
@@ -356,7 +354,10 @@ impl<'a> Walk<'a> {
                 self.declare(&name.name, name.span, Kind::Silent);
             }
             StmtKind::Expr(value) => self.expr(value),
-            StmtKind::Return | StmtKind::Error => {}
+            StmtKind::Return => {}
+            StmtKind::Error(names) => {
+                names.iter().for_each(|name| self.declare(&name.name, name.span, Kind::Silent));
+            }
         }
     }
 

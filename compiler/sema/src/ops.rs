@@ -8,7 +8,7 @@ use tilec_vocab::{Diagnostic, Span, codes};
 
 use crate::lower::{Arg, Lower};
 use crate::scope::{Literal, Thing};
-use crate::types::{Bools, Operand};
+use crate::types::{Bools, Operand, convert_edit};
 
 impl<'a> Lower<'a> {
     /// `a op b` for `+ - * / %`, `min` and `max`.
@@ -159,11 +159,9 @@ impl<'a> Lower<'a> {
                 format!("`{name}` takes floats, got `{text}`"),
                 format!("`{text}`"),
             );
-            report = if ty.elem.is_int() && x.tight {
-                report.replace("convert it", x.span.after(), " as f32")
-            } else {
-                report.help("convert it: `(…) as f32`")
-            };
+            if ty.elem.is_int() {
+                report = convert_edit(report, "convert it", x, "f32");
+            }
             self.report(report);
             return Thing::Poison;
         }
@@ -222,15 +220,15 @@ impl<'a> Lower<'a> {
             return Some(value);
         }
         let text = self.type_text(&ty);
-        self.report(
-            Diagnostic::error(
-                codes::E0312,
-                x.span,
-                format!("`{what}` takes truth values, got `{text}`"),
-                format!("`{text}`"),
-            )
-            .help("compare to get one: `x != 0`"),
-        );
+        let report = Diagnostic::error(
+            codes::E0312,
+            x.span,
+            format!("`{what}` takes truth values, got `{text}`"),
+            format!("`{text}`"),
+        )
+        .help("compare to get one: `x != 0`");
+        let report = self.worked_out(report, x, operand);
+        self.report(report);
         None
     }
 
@@ -242,16 +240,24 @@ impl<'a> Lower<'a> {
             return Some(value);
         }
         let text = self.type_text(&ty);
-        self.report(
-            Diagnostic::error(
-                codes::E0309,
-                x.span,
-                format!("{what} is a `bool`, got `{text}`"),
-                format!("`{text}`"),
-            )
-            .help("compare to get one: `x != 0`"),
-        );
+        let report = Diagnostic::error(
+            codes::E0309,
+            x.span,
+            format!("{what} is a `bool`, got `{text}`"),
+            format!("`{text}`"),
+        )
+        .help("compare to get one: `x != 0`");
+        let report = self.worked_out(report, x, operand);
+        self.report(report);
         None
+    }
+
+    /// Adds where a value comes from, if that is not where it stands: behind a name, a call.
+    fn worked_out(&self, report: Diagnostic, x: &Arg<'a>, operand: Operand) -> Diagnostic {
+        let Operand::Value(value) = operand else { return report };
+        let Some(at) = self.kernel.def(value).map(|inst| inst.span) else { return report };
+        let here = at.file == x.span.file && x.span.start <= at.start && at.end <= x.span.end;
+        if here || at == self.kernel.span { report } else { report.with(at, "worked out here") }
     }
 
     /// `true`, `false`
@@ -350,8 +356,20 @@ fn fold_floats(op: BinaryOp, a: f64, b: f64) -> f64 {
         BinaryOp::Div => a / b,
         BinaryOp::Min | BinaryOp::Max if a.is_nan() || b.is_nan() => f64::NAN,
         // By total order, so that -0 is below +0.
-        BinaryOp::Min => if a.total_cmp(&b).is_le() { a } else { b },
-        BinaryOp::Max => if a.total_cmp(&b).is_ge() { a } else { b },
+        BinaryOp::Min => {
+            if a.total_cmp(&b).is_le() {
+                a
+            } else {
+                b
+            }
+        }
+        BinaryOp::Max => {
+            if a.total_cmp(&b).is_ge() {
+                a
+            } else {
+                b
+            }
+        }
         BinaryOp::Rem | BinaryOp::And | BinaryOp::Or => f64::NAN,
     }
 }

@@ -124,8 +124,13 @@ impl<'a> Lower<'a> {
     fn never_reached(&mut self, rest: &'a [Stmt], leaves: Span) {
         if let Some(first) = rest.first() {
             self.warn(
-                Diagnostic::warning(codes::W0905, first.span, "this is never reached", "never runs")
-                    .with(leaves, "the program has always returned here"),
+                Diagnostic::warning(
+                    codes::W0905,
+                    first.span,
+                    "this is never reached",
+                    "never runs",
+                )
+                .with(leaves, "the program has always returned here"),
             );
         }
     }
@@ -148,8 +153,8 @@ impl<'a> Lower<'a> {
                 self.assign(env, pattern, value);
                 env
             }
-            StmtKind::Store { tensor, indices, value, add } => {
-                let access = Access::new(stmt.span, tensor, indices, *add);
+            StmtKind::Store { tensor, indices, value, add, place } => {
+                let access = Access { span: stmt.span, index: *place, add: *add };
                 self.store(env, tensor, indices, value, access);
                 env
             }
@@ -175,13 +180,15 @@ impl<'a> Lower<'a> {
                     self.warn(Diagnostic::warning(
                         codes::W0906,
                         value.span,
-                        "the value of this call is not used",
+                        "this value is not used",
                         format!("gives {text}"),
                     ));
                 }
                 env
             }
-            StmtKind::Error => env,
+            StmtKind::Error(names) => names
+                .iter()
+                .fold(env, |env, name| self.scopes.bind(env, &name.name, name.span, Thing::Poison)),
         }
     }
 

@@ -8,7 +8,7 @@ use tilec_ir::{Axis, AxisSet, Elem, Extent, GenericKind, Imm, ParamType, Type, V
 use tilec_vocab::{DType, Diagnostic, Span, codes};
 
 use crate::lower::{Arg, Lower};
-use crate::report::count;
+use crate::report::count_of;
 use crate::scope::{Callable, Literal, Thing};
 
 /// A number ready for arithmetic: a literal still without type, or a value.
@@ -26,6 +26,14 @@ impl<'a> Lower<'a> {
         match elem {
             Elem::Known(dtype) => dtype.name().to_string(),
             Elem::Generic(generic, _) => self.kernel.generics[generic].name.clone(),
+        }
+    }
+
+    /// `spans [m, n]`, `spans no axis`.
+    pub fn spans_text(&self, axes: impl IntoIterator<Item = Axis>) -> String {
+        match self.axes_text(axes) {
+            list if list.is_empty() => "spans no axis".to_string(),
+            list => format!("spans [{list}]"),
         }
     }
 
@@ -75,7 +83,12 @@ impl<'a> Lower<'a> {
                 self.var(*var).map_or_else(String::new, |v| format!("`{}`", self.type_text(&v.ty)))
             }
             Thing::Axis(axis) => format!("the axis `{}`", self.kernel.axes[*axis].name),
-            Thing::Extent(extent) => format!("`{}`, an i64", self.extent_text(*extent)),
+            Thing::Extent(Extent::Const(value)) => format!("the integer {value}"),
+            Thing::Extent(Extent::Dim(_)) => "a dimension".to_string(),
+            Thing::Extent(Extent::Generic(generic)) => match self.kernel.generics[*generic].kind {
+                GenericKind::Knob(_) => "a knob".to_string(),
+                GenericKind::Const | GenericKind::DType(_) => "a constant".to_string(),
+            },
             Thing::Tensor(tensor) => {
                 let param = &self.kernel.params[tensor.param];
                 format!("the tensor `{}: {}`", param.name, self.param_text(tensor.param))
@@ -126,10 +139,10 @@ impl<'a> Lower<'a> {
                 Diagnostic::error(
                     codes::E0323,
                     arg.span,
-                    format!("a tensor has no value until it is indexed: {text}"),
-                    "the whole tensor",
+                    format!("`{name}` is a tensor, and has no value until it is indexed"),
+                    format!("this is {text}"),
                 )
-                .help(format!("index it: `{name}[…]`, one index for each of its {}", count(rank, "dimension")))
+                .help(format!("index it: `{name}[…]`, with {}", count_of(rank, "index", "indices")))
             }
             _ => Diagnostic::error(
                 codes::E0219,
@@ -145,7 +158,9 @@ impl<'a> Lower<'a> {
     pub fn value(&mut self, arg: &Arg<'a>) -> Option<Value> {
         match self.operand(arg)? {
             Operand::Value(value) => Some(value),
-            Operand::Literal(literal @ Literal::Int(_)) => self.literal(literal, Elem::I64, arg.span),
+            Operand::Literal(literal @ Literal::Int(_)) => {
+                self.literal(literal, Elem::I64, arg.span)
+            }
             Operand::Literal(literal @ Literal::Float(_)) => {
                 self.literal(literal, Elem::F32, arg.span)
             }
@@ -271,8 +286,11 @@ impl<'a> Lower<'a> {
     ) {
         let (ta, tb) = (self.type_of(a.0), self.type_of(b.0));
         let (ta, tb) = (self.type_text(&ta), self.type_text(&tb));
-        let (other, text, here) =
-            if at == a.1.span { (b.1.span, tb.clone(), ta.clone()) } else { (a.1.span, ta.clone(), tb.clone()) };
+        let (other, text, here) = if at == a.1.span {
+            (b.1.span, tb.clone(), ta.clone())
+        } else {
+            (a.1.span, ta.clone(), tb.clone())
+        };
         let mut report = Diagnostic::error(
             codes::E0311,
             at,
@@ -282,7 +300,9 @@ impl<'a> Lower<'a> {
         if other != at {
             report = report.with(other, format!("`{text}`"));
         }
-        self.report(report.help("to count truth as 1, write `as i64`; to choose by it, `select(c, a, b)`"));
+        self.report(
+            report.help("to count truth as 1, write `as i64`; to choose by it, `select(c, a, b)`"),
+        );
     }
 
     #[cold]
@@ -297,12 +317,7 @@ impl<'a> Lower<'a> {
             format!("`{ta}`"),
         )
         .with(b.1.span, format!("`{tb}`"));
-        let text = if a.1.tight { " as f32" } else { ") as f32" };
-        let mut report = report.replace("convert one of them", a.1.span.after(), text);
-        if !a.1.tight {
-            report = open_parenthesis(report, a.1.span);
-        }
-        self.report(report);
+        self.report(convert_edit(report, "convert one of them", a.1, "f32"));
     }
 
     /// A thing in the wanted element type, if that loses nothing; `wanted` says where it goes.
@@ -357,18 +372,16 @@ impl<'a> Lower<'a> {
         let mut report = Diagnostic::error(
             codes::E0301,
             arg.span,
-            format!("{} takes `{to}`, got `{from}`; this conversion is never implicit", wanted.what),
+            format!(
+                "{} takes `{to}`, got `{from}`; this conversion is never implicit",
+                wanted.what
+            ),
             format!("`{from}`"),
         );
         if let Some(span) = wanted.span {
             report = report.with(span, format!("`{to}`"));
         }
-        let text = if arg.tight { format!(" as {to}") } else { format!(") as {to}") };
-        report = report.replace(format!("convert it to `{to}`"), arg.span.after(), text);
-        if !arg.tight {
-            report = open_parenthesis(report, arg.span);
-        }
-        self.report(report);
+        self.report(convert_edit(report, &format!("convert it to `{to}`"), arg, &to));
     }
 
     /// An integer scalar or tile as `i64`; for indices and bounds.
@@ -441,7 +454,10 @@ impl<'a> Lower<'a> {
         let message = if axes.len() > limits::RANK {
             format!("a tile over {} axes; at most {}", axes.len(), limits::RANK)
         } else {
-            format!("a tile over [{list}] has at least {lanes} elements; at most {}", limits::TILE_ELEMENTS)
+            format!(
+                "a tile over [{list}] has at least {lanes} elements; at most {}",
+                limits::TILE_ELEMENTS
+            )
         };
         self.report(
             Diagnostic::error(codes::E0605, span, message, format!("spans [{list}]"))
@@ -488,10 +504,21 @@ fn literal_meets(literal: Literal, elem: Elem) -> Elem {
     }
 }
 
-fn open_parenthesis(mut report: Diagnostic, span: Span) -> Diagnostic {
-    let edit = tilec_vocab::Edit { span: Span { end: span.start, ..span }, text: "(".to_string() };
+/// `report` with the edits that convert an argument: `x as f32`, `(x + y) as f32`.
+pub(crate) fn convert_edit(
+    report: Diagnostic,
+    message: &str,
+    arg: &Arg<'_>,
+    to: &str,
+) -> Diagnostic {
+    let span = arg.span;
+    if arg.tight {
+        return report.replace(message, span.after(), format!(" as {to}"));
+    }
+    let mut report = report.replace(message, span.after(), format!(") as {to}"));
+    let open = tilec_vocab::Edit { span: Span { end: span.start, ..span }, text: "(".to_string() };
     if let Some(suggestion) = report.suggestions.last_mut() {
-        suggestion.edits.insert(0, edit);
+        suggestion.edits.insert(0, open);
     }
     report
 }

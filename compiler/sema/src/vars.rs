@@ -102,7 +102,9 @@ impl<'a> Lower<'a> {
             report = report.with(at, format!("`{}` is {text}", name.name));
         }
         report = match thing {
-            Thing::Tensor(_) => report.help(format!("store to its elements: `{}[…] = …;`", name.name)),
+            Thing::Tensor(_) => {
+                report.help(format!("store to its elements: `{}[…] = …;`", name.name))
+            }
             Thing::Value(_) | Thing::Literal(_) => {
                 report.help(format!("declare it with `var {} = …;`", name.name))
             }
@@ -118,7 +120,10 @@ impl<'a> Lower<'a> {
             Diagnostic::error(
                 codes::E0218,
                 name.span,
-                format!("a closure cannot assign `{}`, a variable of the code around it", name.name),
+                format!(
+                    "a closure cannot assign `{}`, a variable of the code around it",
+                    name.name
+                ),
                 "assigned here",
             )
             .with(declared, "declared outside the closure")
@@ -151,7 +156,7 @@ impl<'a> Lower<'a> {
                 )
                 .with(axis.span, format!("`{}` exists only inside this loop", axis.name))
                 .with(declared, format!("`{}` is `{wants}`", name.name))
-                .help(format!("reduce it: `sum(… over {lost_text})`"))
+                .help(format!("reduce it inside the loop, as in `sum(… over {lost_text})` or `max(… over {lost_text})`"))
             }
             None => {
                 let list = self.axes_text(got.axes.union(&ty.axes).iter());
@@ -164,7 +169,7 @@ impl<'a> Lower<'a> {
                 )
                 .with(declared, format!("`{wants}`"))
                 .help(format!(
-                    "declare it over these axes, `var {} = fill(…, {elem}[{list}]);`, or reduce the value over {lost_text}",
+                    "declare it over these axes, `var {} = fill(…, {elem}[{list}]);`, or reduce the value over `{lost_text}`",
                     name.name
                 ))
             }

@@ -47,7 +47,12 @@ pub enum Item {
     /// `spec causal { … }`
     Spec(Spec),
     /// Reported already.
-    Error(Span),
+    Error {
+        /// What was skipped.
+        span: Span,
+        /// What it seems to have declared; its uses are no errors of their own.
+        names: Vec<Ident>,
+    },
 }
 
 /// An import.
@@ -268,6 +273,8 @@ pub enum StmtKind {
         value: Expr,
         /// Whether it is `+=`.
         add: bool,
+        /// The tensor with its indices.
+        place: Span,
     },
     /// `for n in lo..hi by S { … }`
     For {
@@ -302,8 +309,8 @@ pub enum StmtKind {
     Return,
     /// A call whose value, if any, is dropped.
     Expr(Expr),
-    /// Reported already.
-    Error,
+    /// Reported already; with the names that it seems to have declared.
+    Error(Vec<Ident>),
 }
 
 /// `hi` or `lo..hi`

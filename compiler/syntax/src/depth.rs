@@ -13,6 +13,7 @@ pub const MAX_NESTING: usize = 64;
 /// What one bracket holds that deepens the tree without a bracket of its own.
 #[derive(Default)]
 struct Frame {
+    open: Option<Token>,
     prefixes: usize,
     bars: usize,
     casts: usize,
@@ -34,18 +35,36 @@ pub fn check(file: FileId, tokens: &[(usize, Token, usize)]) -> Option<Diagnosti
         let frame = frames.last_mut()?;
         match token {
             Token::OpenParen | Token::OpenBracket | Token::OpenBrace => {
-                frames.push(Frame::default());
+                frames.push(Frame { open: Some(token.clone()), ..Frame::default() });
             }
             Token::CloseParen | Token::CloseBracket | Token::CloseBrace => {
-                if frames.len() > 1 {
-                    frames.pop();
+                // What stands open inside ends with it; a bracket that closes nothing is an error
+                // the parser skips.
+                let opener = match token {
+                    Token::CloseParen => Token::OpenParen,
+                    Token::CloseBracket => Token::OpenBracket,
+                    _ => Token::OpenBrace,
+                };
+                if let Some(at) =
+                    frames.iter().rposition(|frame| frame.open.as_ref() == Some(&opener))
+                {
+                    frames.truncate(at);
                 }
                 let ends_statement = *token == Token::CloseBrace && next != Some(&Token::Else);
                 if ends_statement && let Some(frame) = frames.last_mut() {
-                    *frame = Frame { bars: frame.bars, ..Frame::default() };
+                    *frame =
+                        Frame { open: frame.open.clone(), bars: frame.bars, ..Frame::default() };
                 }
             }
-            Token::Comma | Token::Semicolon => *frame = Frame::default(),
+            // Between a closure's bars a comma ends nothing.
+            Token::Comma if frame.bars % 2 == 1 => {}
+            Token::Comma | Token::Semicolon => {
+                *frame = Frame { open: frame.open.take(), ..Frame::default() };
+            }
+            Token::Minus if previous.is_some_and(Token::ends_operand) => {
+                frame.prefixes = 0;
+                frame.casts = 0;
+            }
             Token::Minus | Token::Not => frame.prefixes += 1,
             Token::Bar => frame.bars += 1,
             Token::As => frame.casts += 1,

@@ -3,6 +3,7 @@
 use tilec_vocab::{Code, Diagnostic, FileId, Span, codes};
 
 use crate::lexer::Token;
+use crate::slips::{foreign_word, slip};
 
 /// Lists longer than this say nothing.
 const MAX_LISTED: usize = 5;
@@ -40,29 +41,77 @@ pub fn unexpected(
     let error = |code: Code, message: String, label: &str| {
         Diagnostic::error(code, span, message, label.to_string())
     };
-    for token in before.into_iter().chain([found]) {
+    let first = statement_start(tokens, index);
+    for token in before.into_iter().chain([found]).chain(tokens.get(first)) {
         if let Token::Ident(name) = &token.1
-            && is_foreign_keyword(name)
+            && let Some(here) = foreign_word(name)
         {
             let message = format!("the language has no `{name}`");
             return Diagnostic::error(codes::E0108, span_of(token), message, "not a word of it")
-                .help(foreign_keyword(name));
+                .help(here);
         }
+    }
+    if let Some(number) = before.filter(|(_, token, end)| is_number(token) && *end == found.0)
+        && let Token::Ident(_) = found.1
+    {
+        let whole = span_of(number).to(span);
+        return Diagnostic::error(
+            codes::E0106,
+            whole,
+            "this is no number",
+            "a number ends in a digit",
+        )
+        .help("numbers are decimal and have no suffix: `16`, `1e-5`, `0.5`");
+    }
+    let token = |n: usize| index.checked_sub(n).and_then(|n| tokens.get(n)).map(|token| &token.1);
+    let start = tokens.get(first).map(|token| &token.1);
+    if let Some((message, help)) = slip(&found.1, token(1), token(2), start) {
+        return error(codes::E0106, message.into(), &listed(&expected)).help(help);
+    }
+    if can_be(";") && found.1 == Token::If && is_choice_behind(&tokens[index..]) {
+        return error(
+            codes::E0106,
+            "`if` is a statement and has no value".into(),
+            "not behind a value",
+        )
+        .help("a choice between values is `select(c, a, b)`");
     }
     if can_be(";") && starts_statement(&found.1) {
         let at = Span::new(file, end, end);
-        return Diagnostic::error(codes::E0105, at, "a statement ends with `;`", "one is missing here")
-            .replace("add it", at, ";");
+        return Diagnostic::error(
+            codes::E0105,
+            at,
+            "a statement ends with `;`",
+            "one is missing here",
+        )
+        .replace("add it", at, ";");
     }
     match &found.1 {
         Token::Assign if !can_be("a name") => {
-            return error(codes::E0108, "`=` assigns; equality is `==`".into(), "a value is wanted here")
-                .replace("compare", span, "==");
+            return error(
+                codes::E0108,
+                "`=` assigns; equality is `==`".into(),
+                "a value is wanted here",
+            )
+            .replace("compare", span, "==");
         }
         Token::Bar if before.is_some_and(|(_, token, _)| *token == Token::Bar) => {
             return error(codes::E0106, "a closure has parameters".into(), "none here");
         }
         _ => {}
+    }
+    let mut earlier = tokens[..index].iter().rev().map(|(_, token, _)| token);
+    let in_import = earlier.clone().take(2).any(|token| *token == Token::Use);
+    if in_import && matches!(found.1, Token::DotDot | Token::Slash)
+        || earlier.next() == Some(&Token::Use)
+    {
+        let message = match &found.1 {
+            Token::DotDot | Token::Slash => "an import cannot name a path".to_string(),
+            _ => format!("unexpected `{shown}` after `use`"),
+        };
+        return error(codes::E0106, message, &listed(&expected)).help(
+            "name a file of the kernel library, or one beside this file: `use flash::attend;`",
+        );
     }
     let keyword = !matches!(found.1, Token::Ident(_)) && is_word(&shown);
     let message = match (keyword && can_be("a name"), before) {
@@ -137,20 +186,33 @@ fn starts_statement(token: &Token) -> bool {
     )
 }
 
-fn is_foreign_keyword(name: &str) -> bool {
-    matches!(name, "while" | "loop" | "def" | "lambda" | "struct" | "match" | "break" | "continue" | "elif")
+/// Where the statement, clause or item begins that a token stands in.
+fn statement_start(tokens: &[(usize, Token, usize)], index: usize) -> usize {
+    let starts = |at: &usize| {
+        let (token, before) = (&tokens[*at].1, at.checked_sub(1).map(|n| &tokens[n].1));
+        matches!(token, Token::Require | Token::Tune | Token::Grid | Token::Kernel | Token::Fn)
+            || matches!(
+                before,
+                None | Some(Token::Semicolon | Token::OpenBrace | Token::CloseBrace)
+            )
+    };
+    let nearest = index.saturating_sub(MAX_LOOK_BACK)..(index + 1).min(tokens.len());
+    nearest.rev().find(starts).unwrap_or(index)
 }
 
-fn foreign_keyword(name: &str) -> &'static str {
-    match name {
-        "while" | "loop" => "loops run over ranges: `for n in N by BN { … }`",
-        "def" => "functions are `fn name(a, b) { … }`",
-        "lambda" => "closures are `|x| x + 1.0`",
-        "elif" => "write `else if`",
-        "match" => "write `if` and `else if`, or `select(c, a, b)`",
-        "break" | "continue" => "every iteration of a loop runs to its end; give the range its end instead",
-        _ => "tuples `(a, b)` hold several values",
-    }
+/// Tokens looked through for the start of a statement.
+const MAX_LOOK_BACK: usize = 200;
+
+/// Whether `if c else b` follows, as behind a value in Python.
+fn is_choice_behind(tokens: &[(usize, Token, usize)]) -> bool {
+    let end =
+        |token: &Token| matches!(token, Token::Semicolon | Token::OpenBrace | Token::CloseBrace);
+    let ahead = tokens.iter().take(MAX_LOOK_BACK).map(|(_, token, _)| token);
+    ahead.take_while(|token| !end(token)).any(|token| *token == Token::Else)
+}
+
+fn is_number(token: &Token) -> bool {
+    matches!(token, Token::Int(_) | Token::Float(_))
 }
 
 fn is_word(text: &str) -> bool {
@@ -162,7 +224,7 @@ fn text(token: &Token) -> String {
     let fixed = match token {
         Token::Ident(name) => return name.clone(),
         Token::Int(n) => return n.to_string(),
-        Token::Float(x) => return x.to_string(),
+        Token::Float(x) => return format!("{x:?}"),
         Token::Use => "use",
         Token::Const => "const",
         Token::Fn => "fn",

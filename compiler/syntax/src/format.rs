@@ -61,7 +61,10 @@ impl Printer<'_> {
     fn gap(&mut self, from: usize, to: usize) {
         let between = self.text.get(from..to).unwrap_or_default();
         let blank = between.bytes().filter(|&b| b == b'\n').count() > 1;
-        if blank && !self.out.is_empty() && !self.out.ends_with("{\n") && !self.out.ends_with("\n\n")
+        if blank
+            && !self.out.is_empty()
+            && !self.out.ends_with("{\n")
+            && !self.out.ends_with("\n\n")
         {
             self.out.push('\n');
         }
@@ -105,6 +108,7 @@ impl Printer<'_> {
     fn has_comment(&self, span: Span) -> bool {
         self.comments[self.next.min(self.comments.len())..]
             .iter()
+            .take_while(|c| c.span.start < span.end)
             .any(|c| span.start <= c.span.start && c.span.end <= span.end)
     }
 

@@ -6,6 +6,7 @@
 use logos::Logos;
 use tilec_vocab::{Diagnostic, FileId, Span, codes};
 
+use crate::MAX_ERRORS;
 use crate::ast::Comment;
 
 /// The longest identifier, in bytes.
@@ -162,6 +163,24 @@ fn float(text: &str) -> Option<f64> {
     digits.parse::<f64>().ok().filter(|x| x.is_finite())
 }
 
+impl Token {
+    /// Whether what follows a token is an infix operator.
+    pub fn ends_operand(&self) -> bool {
+        matches!(
+            self,
+            Token::Ident(_)
+                | Token::Int(_)
+                | Token::Float(_)
+                | Token::True
+                | Token::False
+                | Token::Inf
+                | Token::CloseParen
+                | Token::CloseBracket
+                | Token::Bad
+        )
+    }
+}
+
 /// Comments do not nest; one that is not closed runs to the end of the file.
 fn block_comment(lex: &mut logos::Lexer<'_, Token>) -> bool {
     match lex.remainder().find("*/") {
@@ -199,8 +218,10 @@ pub fn lex(file: FileId, text: &str) -> Lexed {
                 lexed.comments.push(Comment { text, span });
             }
             Ok(token) => {
-                let (token, complaint) = checked(token, slice, span);
-                lexed.diagnostics.extend(complaint);
+                let (token, complaint) = checked(token, slice, span, lexed.tokens.last());
+                lexed
+                    .diagnostics
+                    .extend(complaint.filter(|_| lexed.diagnostics.len() < MAX_ERRORS));
                 lexed.tokens.push((range.start, token, range.end));
             }
             Err(()) => lexed.bad(slice, span),
@@ -210,7 +231,12 @@ pub fn lex(file: FileId, text: &str) -> Lexed {
 }
 
 /// Refuses what is too long and says what foreign operators are called here.
-fn checked(token: Token, slice: &str, span: Span) -> (Token, Option<Diagnostic>) {
+fn checked(
+    token: Token,
+    slice: &str,
+    span: Span,
+    before: Option<&(usize, Token, usize)>,
+) -> (Token, Option<Diagnostic>) {
     match token {
         Token::Ident(_) if slice.len() > MAX_IDENT_BYTES => {
             let message = format!("a name of {} bytes", slice.len());
@@ -221,10 +247,17 @@ fn checked(token: Token, slice: &str, span: Span) -> (Token, Option<Diagnostic>)
             (Token::Bad, Some(too_long(slice, span)))
         }
         Token::Foreign => {
-            let (message, instead) = foreign(slice);
-            let mut complaint = Diagnostic::error(codes::E0108, span, message, "not an operator here");
+            let (message, instead) = match slice {
+                "||" if !before.is_some_and(|(_, token, _)| token.ends_operand()) => (
+                    "a closure has parameters".to_string(),
+                    Err("a value that depends on nothing is a `let`"),
+                ),
+                _ => foreign(slice),
+            };
+            let mut complaint =
+                Diagnostic::error(codes::E0108, span, message, "not an operator here");
             complaint = match instead {
-                Ok(text) => complaint.replace(format!("write `{text}`"), span, text),
+                Ok(text) => complaint.replace(format!("write `{}`", text.trim()), span, text),
                 Err(advice) => complaint.help(advice),
             };
             (Token::Bad, Some(complaint))
@@ -256,6 +289,34 @@ fn foreign(slice: &str) -> (String, Result<&'static str, &'static str>) {
     (message, instead)
 }
 
+/// A character that starts no token; some stand for what another spelling says.
+fn stray_character(slice: &str, span: Span) -> Diagnostic {
+    let shown: String = slice
+        .chars()
+        .take(24)
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect();
+    let message = format!("unexpected character `{shown}`");
+    let complaint = Diagnostic::error(codes::E0101, span, message, "no token starts like this");
+    let instead = match slice {
+        "×" | "·" => "*",
+        "÷" => "/",
+        "−" | "–" => "-",
+        "≤" => "<=",
+        "≥" => ">=",
+        "≠" => "!=",
+        "∞" => "inf",
+        "^" => {
+            return complaint.note("there is no power and no operator on bits; a square is `x * x`");
+        }
+        "\"" | "'" | "“" | "”" | "‘" | "’" => {
+            return complaint.note("the language has no text in quotes");
+        }
+        _ => return complaint,
+    };
+    complaint.replace(format!("write `{instead}`"), span, instead)
+}
+
 impl Lexed {
     fn bad(&mut self, slice: &str, span: Span) {
         let complaint = if slice.starts_with("/*") {
@@ -265,12 +326,15 @@ impl Lexed {
         } else if slice.len() > MAX_LITERAL_BYTES {
             too_long(slice, span)
         } else if slice.starts_with(|c: char| c.is_ascii_digit()) {
-            Diagnostic::error(codes::E0103, span, "a number out of range", "does not fit")
-                .note("integers have 64 bits, floats those of binary64; `inf` is a float")
+            let float = slice.contains(['.', 'e', 'E']);
+            let (message, label) = match float {
+                true => ("this number is out of range", "infinite in binary64"),
+                false => ("this integer is out of range", "does not fit in 64 bits"),
+            };
+            let complaint = Diagnostic::error(codes::E0103, span, message, label);
+            if float { complaint.help("if infinity is meant, write `inf`") } else { complaint }
         } else {
-            let shown: String = slice.chars().flat_map(char::escape_default).take(24).collect();
-            let message = format!("unexpected character `{shown}`");
-            Diagnostic::error(codes::E0101, span, message, "no token starts like this")
+            stray_character(slice, span)
         };
         let repeated = self.diagnostics.last().is_some_and(|last| {
             // A run of garbage is one complaint.
@@ -280,7 +344,7 @@ impl Lexed {
             if let Some(label) = self.diagnostics.last_mut().and_then(|d| d.labels.first_mut()) {
                 label.span.end = span.end;
             }
-        } else {
+        } else if self.diagnostics.len() < MAX_ERRORS {
             self.diagnostics.push(complaint);
         }
         self.tokens.push((span.start as usize, Token::Bad, span.end as usize));

@@ -9,6 +9,7 @@ mod expect;
 mod format;
 mod lexer;
 mod make;
+mod slips;
 
 #[allow(clippy::all, missing_docs, unused)]
 mod grammar {
@@ -21,6 +22,9 @@ use tilec_vocab::{Diagnostic, FileId, Span, codes};
 
 /// The largest source file, in bytes.
 pub const MAX_SOURCE_BYTES: usize = 1 << 20;
+
+/// Errors after which a file is read no further.
+const MAX_ERRORS: usize = 64;
 
 /// Parses a file. Never fails and never panics: what is wrong is in the diagnostics.
 pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
@@ -38,7 +42,9 @@ pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
         return (tree, diagnostics);
     }
     let make = make::Make::new(file, &lexed.tokens);
-    let input = lexed.tokens.iter().cloned().map(Ok::<_, ()>);
+    // Where everything is wrong, reading on helps nobody and takes long.
+    let tokens = lexed.tokens.iter().take_while(|_| !make.has_had_enough());
+    let input = tokens.cloned().map(Ok::<_, ()>);
     match grammar::FileParser::new().parse(&make, input) {
         Ok(items) => tree.items = items,
         Err(error) => make.failed(error),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use lalrpop_util::{ErrorRecovery, ParseError};
 use tilec_vocab::{Diagnostic, FileId, Span, codes};
 
+use crate::MAX_ERRORS;
 use crate::ast::{
     Arg, BinaryOp, Block, CompareOp, Expr, ExprKind, Function, Generic, GridAxis, Ident, Item,
     Kernel, Knob, Param, Pattern, Stmt, StmtKind,
@@ -49,7 +50,14 @@ impl<'t> Make<'t> {
     }
 
     fn complain(&self, diagnostic: Diagnostic) {
-        self.diagnostics.borrow_mut().push(diagnostic);
+        if !self.has_had_enough() {
+            self.diagnostics.borrow_mut().push(diagnostic);
+        }
+    }
+
+    /// Whether so much is wrong that parsing should end.
+    pub fn has_had_enough(&self) -> bool {
+        self.diagnostics.borrow().len() >= MAX_ERRORS
     }
 
     /// The bytes `l..r`.
@@ -78,7 +86,14 @@ impl<'t> Make<'t> {
     }
 
     /// A closure.
-    pub fn closure(&self, params: Vec<Ident>, body: Block, braces: bool, l: usize, r: usize) -> Expr {
+    pub fn closure(
+        &self,
+        params: Vec<Ident>,
+        body: Block,
+        braces: bool,
+        l: usize,
+        r: usize,
+    ) -> Expr {
         self.expr(ExprKind::Closure { params, body: Box::new(body), braces }, l, r)
     }
 
@@ -92,20 +107,22 @@ impl<'t> Make<'t> {
                 rest.push((op, next));
                 Expr { kind: ExprKind::Chain { first, rest }, span }
             }
-            _ => Expr { kind: ExprKind::Chain { first: Box::new(first), rest: vec![(op, next)] }, span },
+            _ => Expr {
+                kind: ExprKind::Chain { first: Box::new(first), rest: vec![(op, next)] },
+                span,
+            },
         }
     }
 
     /// `a op b`; a comparison of a comparison is an error.
     pub fn compare(&self, left: Expr, (op, at): (CompareOp, Span), right: Expr) -> Expr {
         let span = left.span.to(right.span);
-        if let ExprKind::Compare { right: middle, .. } = &left.kind {
+        if let ExprKind::Compare { .. } = left.kind {
             let message = "comparisons do not chain";
             let complaint = Diagnostic::error(codes::E0107, at, message, "a second comparison")
                 .with(left.span, "this is a truth value")
-                .note("`a <= b < c` is written `a <= b and b < c`")
-                .replace("compare twice", middle.span.after(), " and …");
-            self.complain(without_edits(complaint));
+                .note("`a <= b < c` is written `a <= b and b < c`");
+            self.complain(complaint);
             return Expr { kind: ExprKind::Error, span };
         }
         let (left, right) = (Box::new(left), Box::new(right));
@@ -113,7 +130,14 @@ impl<'t> Make<'t> {
     }
 
     /// A call; named arguments come last.
-    pub fn call(&self, function: Ident, args: Vec<Arg>, after: Vec<Over>, l: usize, r: usize) -> Expr {
+    pub fn call(
+        &self,
+        function: Ident,
+        args: Vec<Arg>,
+        after: Vec<Over>,
+        l: usize,
+        r: usize,
+    ) -> Expr {
         let mut args = args;
         let mut over = Vec::new();
         for item in after {
@@ -126,7 +150,8 @@ impl<'t> Make<'t> {
         for arg in &args {
             if named && arg.name.is_none() {
                 let message = "an argument by position after one by name";
-                let complaint = Diagnostic::error(codes::E0110, arg.value.span, message, "has no name");
+                let complaint =
+                    Diagnostic::error(codes::E0110, arg.value.span, message, "has no name");
                 self.complain(complaint.help("give arguments by position first, or name this one"));
             }
             named |= arg.name.is_some();
@@ -139,7 +164,7 @@ impl<'t> Make<'t> {
         let ident = |name: &str, span| Ident { name: name.to_string(), span };
         match target.kind {
             ExprKind::Index { base, indices } => {
-                return StmtKind::Store { tensor: base, indices, value, add };
+                return StmtKind::Store { tensor: base, indices, value, add, place: target.span };
             }
             ExprKind::Name(name) if !add => {
                 let pattern = Pattern::Name(ident(&name, target.span));
@@ -157,20 +182,20 @@ impl<'t> Make<'t> {
                     return StmtKind::Assign { pattern: Pattern::Tuple(names, target.span), value };
                 }
             }
-            ExprKind::Error => return StmtKind::Error,
+            ExprKind::Error => return StmtKind::Error(Vec::new()),
             ExprKind::Name(name) => {
                 let message = "`+=` adds to a tensor in memory, and is atomic";
                 let complaint =
                     Diagnostic::error(codes::E0109, target.span, message, "not a tensor element");
                 self.complain(complaint.help(format!("write `{name} = {name} + …;`")));
-                return StmtKind::Error;
+                return StmtKind::Error(Vec::new());
             }
             _ => {}
         }
         let message = "only a variable or an element of a tensor can be assigned to";
         let complaint = Diagnostic::error(codes::E0109, target.span, message, "a computed value");
         self.complain(complaint.help("did you mean `==`?"));
-        StmtKind::Error
+        StmtKind::Error(Vec::new())
     }
 
     /// A function with its clauses.
@@ -186,10 +211,14 @@ impl<'t> Make<'t> {
         span: Span,
     ) -> Item {
         let (requires, knobs, grid) = self.clauses(clauses);
+        let mut body = body;
         if let Some((_, at)) = grid {
             let message = "a function has no grid";
             let complaint = Diagnostic::error(codes::E0111, at, message, "belongs to a kernel");
             self.complain(complaint.with(name.span, "this is a `fn`"));
+            // Its body names axes that only the grid has.
+            body.stmts.clear();
+            body.value = Some(Box::new(Expr { kind: ExprKind::Error, span: body.span }));
         }
         Item::Function(Function { name, generics, params, requires, knobs, body, short, span })
     }
@@ -219,17 +248,22 @@ impl<'t> Make<'t> {
     }
 
     #[allow(clippy::type_complexity)]
-    fn clauses(&self, clauses: Vec<Clause>) -> (Vec<Expr>, Vec<Knob>, Option<(Vec<GridAxis>, Span)>) {
+    fn clauses(
+        &self,
+        clauses: Vec<Clause>,
+    ) -> (Vec<Expr>, Vec<Knob>, Option<(Vec<GridAxis>, Span)>) {
         let (mut requires, mut knobs, mut grid) = (Vec::new(), Vec::new(), None);
         for clause in clauses {
             match clause {
                 Clause::Require(conditions) => requires.extend(conditions),
                 Clause::Tune(more) => knobs.extend(more),
-                Clause::Grid(axes, span) => match &grid {
+                Clause::Grid(axes, span) => match &mut grid {
                     None => grid = Some((axes, span)),
-                    Some((_, first)) => {
+                    Some((known, first)) => {
+                        known.extend(axes);
                         let message = "a kernel has one grid";
-                        let complaint = Diagnostic::error(codes::E0113, span, message, "a second one");
+                        let complaint =
+                            Diagnostic::error(codes::E0113, span, message, "a second one");
                         self.complain(
                             complaint
                                 .with(*first, "the first")
@@ -242,9 +276,53 @@ impl<'t> Make<'t> {
         (requires, knobs, grid)
     }
 
-    /// A syntax error that parsing went on behind.
-    pub fn recovered(&self, error: ErrorRecovery<usize, Token, ()>) {
+    /// What stood where an item was expected and is none.
+    pub fn skipped_item(&self, error: ErrorRecovery<usize, Token, ()>, span: Span) -> Item {
         self.failed(error.error);
+        let tokens = self.within(span);
+        let mut names = Vec::new();
+        for (at, (_, token, _)) in tokens.iter().enumerate() {
+            let rest = &tokens[at + 1..];
+            match token {
+                Token::Fn | Token::Const | Token::Kernel => names.extend(self.ident(rest.first())),
+                Token::Path => {
+                    let list = rest.iter().take_while(|(_, token, _)| *token != Token::Semicolon);
+                    names.extend(list.filter_map(|token| self.ident(Some(token))));
+                }
+                _ => {}
+            }
+        }
+        Item::Error { span, names }
+    }
+
+    /// What stood where a statement was expected and is none.
+    pub fn skipped_stmt(&self, error: ErrorRecovery<usize, Token, ()>, span: Span) -> StmtKind {
+        self.failed(error.error);
+        let mut names = Vec::new();
+        let mut declares = false;
+        for token in self.within(span) {
+            match &token.1 {
+                Token::Let | Token::Var | Token::Axis => declares = true,
+                Token::Assign | Token::In | Token::Semicolon => declares = false,
+                Token::Ident(_) if declares => names.extend(self.ident(Some(token))),
+                _ => {}
+            }
+        }
+        StmtKind::Error(names)
+    }
+
+    fn within(&self, span: Span) -> &'t [(usize, Token, usize)] {
+        let place = |at: u32| self.tokens.partition_point(|(start, _, _)| *start < at as usize);
+        &self.tokens[place(span.start)..place(span.end)]
+    }
+
+    fn ident(&self, token: Option<&(usize, Token, usize)>) -> Option<Ident> {
+        match token? {
+            (l, Token::Ident(name), r) => {
+                Some(Ident { name: name.clone(), span: self.span(*l, *r) })
+            }
+            _ => None,
+        }
     }
 
     /// A syntax error.
@@ -264,12 +342,6 @@ impl<'t> Make<'t> {
         }
         self.complain(unexpected(self.file, self.tokens, index, &expected));
     }
-}
-
-/// Advice whose edit could only be guessed stays words.
-fn without_edits(mut complaint: Diagnostic) -> Diagnostic {
-    complaint.suggestions.retain(|suggestion| suggestion.edits.is_empty());
-    complaint
 }
 
 fn level(op: BinaryOp) -> u8 {

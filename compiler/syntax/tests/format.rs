@@ -64,3 +64,76 @@ fn long_things_break() {
 fn a_broken_file_is_left_alone() {
     assert!(format("fn f(x) { let }").is_err());
 }
+
+/// What stands in a text is what stands in its layout, and laying that out again changes nothing.
+fn keeps(text: &str) -> String {
+    let once = formatted(text);
+    assert_eq!(formatted(&once), once);
+    let words = |text: &str| -> String {
+        text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect()
+    };
+    assert_eq!(words(&once), words(text), "{once}");
+    once
+}
+
+#[test]
+fn short_functions_keep_their_clauses() {
+    let once = keeps("fn f(x) require N > 3 tune BN in [64] = x * 2.0;\nfn g(x) = x;\n");
+    assert_eq!(once, "fn f(x)\nrequire N > 3\ntune BN in [64]\n= x * 2.0;\nfn g(x) = x;\n");
+}
+
+#[test]
+fn odd_things_read_back() {
+    keeps("fn f(c, x, n) = max(c = x over n);\n");
+    keeps("fn f(c, x, n) = dot(c, x over n, precision = tf32);\n");
+    keeps("fn f(x) {\n    let (a,) = x;\n    var b = 1;\n    (b,) = x;\n    a + b\n}\n");
+}
+
+#[test]
+fn comments_stay_beside_their_clauses() {
+    let text = "kernel k(x: &f32[N], y: &mut f32[N]) // what it takes\n// why\nrequire N > 0 // always\ntune BN in [64] /* one */\n// over\ngrid n in N by BN // last\n{\n    y[n] = x[n];\n}\n";
+    let once = keeps(text);
+    for line in [
+        "// why\nrequire N > 0  // always\n",
+        "tune BN in [64]  /* one */\n",
+        "// over\ngrid n in N by BN  // last\n{\n",
+    ] {
+        assert!(once.contains(line), "{once}");
+    }
+    keeps("fn f(x /* a ) here */, y) // b\nrequire N > 3 /* d */ = x; // e\n");
+    // A comment inside a clause moves before it.
+    let once = formatted("fn f(x) require N > /* c */ 3 = x;\n");
+    assert_eq!(once, "fn f(x)\n/* c */\nrequire N > 3\n= x;\n");
+    assert_eq!(formatted(&once), once);
+    keeps("fn f(/* nothing */) = 1;\nfn g( // nothing\n) { 1 }\n");
+}
+
+#[test]
+fn a_file_as_large_as_may_be_is_formatted_in_little_time() {
+    let full = |piece: &str| piece.repeat((1 << 20) / piece.len() - 4);
+    let texts = [
+        full("fn f(x) = x; // f\n"),
+        full("/* a */\n"),
+        full("fn f(x, /* x */ y) // f\nrequire N > 0 // r\n= x; /* b */ // c\n"),
+        format!(
+            "fn f(x, n) {{\n{}}}\n",
+            full("    let a = exp(x[n] * 2.0) + max(a, 1.0); // and so on\n")
+        ),
+        format!("fn f(x) {{ {} }}\n", full("if x > 3 { return; } else if x > 4 { } ")),
+        format!("fn f(x) {{ {} }}\n", full("axis d in D; ")),
+        format!("fn f(x) = x{};\n", full(" + 1")),
+        format!("fn f(x) = max(x{});\n", full(", 1.0")),
+        format!("fn f(x) = max(x{});\n", full(", // one\n1.0")),
+        format!("fn f(x{}) = x;\n", full(", // one\ny")),
+        format!("fn f(x) tune K in [1{}] = x;\n", full(", /* two */ 2")),
+    ];
+    for text in texts {
+        let start = std::time::Instant::now();
+        let once = formatted(&text);
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(4), "{}…: {took:?}", &text[..40]);
+        if once.len() <= tilec_syntax::MAX_SOURCE_BYTES {
+            assert!(formatted(&once) == once, "{}…", &text[..40]);
+        }
+    }
+}

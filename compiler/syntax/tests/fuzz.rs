@@ -1,6 +1,7 @@
 //! Random and mutated texts: no panic, spans inside the file, formatting stable where there is one.
 //! `TILEC_FUZZ_CASES=200000` runs the full number.
 
+use tilec_syntax::ast::Comment;
 use tilec_syntax::{format, parse};
 use tilec_vocab::FileId;
 
@@ -27,10 +28,11 @@ const SEEDS: &[&str] = &[
 ];
 
 const WORDS: &[&str] = &[
-    "use", "const", "fn", "kernel", "spec", "require", "tune", "in", "grid", "by", "let", "var", "for", "if",
-    "else", "axis", "return", "over", "as", "or", "and", "not", "true", "inf", "mut", "(", ")", "[", "]", "{",
-    "}", ",", ";", ":", "::", "..", "=", "+=", "==", "<", "<=", "+", "-", "*", "/", "%", "&", "|", "x", "m",
-    "f32", "dot", "1", "0.5", "&&", "@", "§", "//c\n", "/*c*/", "/*", "\n", "\n\n", "\0", "é", "1e9", "1.",
+    "use", "const", "fn", "kernel", "spec", "require", "tune", "in", "grid", "by", "let", "var",
+    "for", "if", "else", "axis", "return", "over", "as", "or", "and", "not", "true", "inf", "mut",
+    "(", ")", "[", "]", "{", "}", ",", ";", ":", "::", "..", "=", "+=", "==", "<", "<=", "+", "-",
+    "*", "/", "%", "&", "|", "x", "m", "f32", "dot", "1", "0.5", "&&", "@", "§", "//c\n", "/*c*/",
+    "/*", "\n", "\n\n", "\0", "é", "1e9", "1.",
 ];
 
 fn case(random: &mut Random) -> String {
@@ -66,6 +68,31 @@ fn case(random: &mut Random) -> String {
     text.into_iter().collect()
 }
 
+/// The words and signs of a text in no order, and its comments. Left out is what a layout may add or
+/// leave away: commas, the braces of an import, the words of clauses that become one.
+fn words(text: &str, comments: &[Comment]) -> (Vec<String>, Vec<String>) {
+    let mut code = text.to_string();
+    for comment in comments.iter().rev() {
+        code.replace_range(comment.span.range(), " ");
+    }
+    let mut words = vec![String::new()];
+    for c in code.chars() {
+        let part_of_word = c.is_alphanumeric() || c == '_' || c == '.';
+        if !part_of_word {
+            words.push(c.to_string());
+            words.push(String::new());
+        } else if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    let free = ["", ",", "{", "}", "require", "tune"];
+    words.retain(|word| !free.contains(&word.trim()));
+    words.sort();
+    let mut comments: Vec<String> = comments.iter().map(|comment| comment.text.clone()).collect();
+    comments.sort();
+    (words, comments)
+}
+
 #[test]
 fn fuzz_parser_and_formatter() {
     let cases = std::env::var("TILEC_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
@@ -85,8 +112,12 @@ fn fuzz_parser_and_formatter() {
         right += 1;
         let once = format(&text).unwrap_or_else(|e| panic!("seed {seed}: {e:?}"));
         let (again, errors) = parse(FileId(0), &once);
+        assert_eq!(
+            words(&once, &again.comments),
+            words(&text, &file.comments),
+            "seed {seed}\n{text}\n---\n{once}"
+        );
         assert!(errors.is_empty(), "seed {seed}: {errors:?}\n{text}\n---\n{once}");
-        assert_eq!(again.comments.len(), file.comments.len(), "seed {seed}: a comment was lost");
         assert_eq!(again.items.len(), file.items.len(), "seed {seed}");
         let twice = format(&once).unwrap_or_else(|e| panic!("seed {seed}: {e:?}"));
         assert_eq!(twice, once, "seed {seed}: not idempotent");

@@ -87,7 +87,10 @@ fn hostile_texts_end_in_an_error() {
     assert_eq!(hostile(branches), ["E0501"]);
     assert_eq!(hostile(format!("const A = 1{};", " as f16".repeat(10_000))), ["E0501"]);
     assert_eq!(hostile(format!("const A = {}1;", "|a| ".repeat(10_000))), ["E0501"]);
+    assert_eq!(hostile(format!("const A = {}1;", "|a, b| ".repeat(10_000))), ["E0501"]);
+    assert_eq!(hostile(format!("const A = f({}1;", "|a, b| f(x, ".repeat(10_000))), ["E0501"]);
     assert_eq!(hostile(format!("const A = 1{};", " + 1".repeat(100_000))), [] as [&str; 0]);
+    assert_eq!(hostile(format!("const A = 1{};", " - (1)".repeat(10_000))), [] as [&str; 0]);
     assert_eq!(hostile("x".repeat(2 << 20)), ["E0502"]);
     assert_eq!(hostile("\0".repeat(1000)), ["E0101"]);
     assert_eq!(hostile(String::new()), [] as [&str; 0]);
@@ -96,4 +99,46 @@ fn hostile_texts_end_in_an_error() {
     assert!(!hostile("const ".repeat(100_000)).is_empty());
     assert_eq!(hostile(format!("const {} = 1;", "a".repeat(300))), ["E0104"]);
     assert!(!hostile("fn f(x) { ; ; ".repeat(20_000)).is_empty());
+}
+
+/// Brackets that do not match, in every order: the parser's trees stay as shallow as the limit says.
+#[test]
+fn brackets_that_do_not_match_nest_no_deeper() {
+    let pieces = [
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "x",
+        ";",
+        ",",
+        "if x {",
+        "fn f(x) {",
+        "|a, b| ",
+        "- ",
+        "f(",
+        "let y = ",
+    ];
+    let mut state = 7_u64;
+    for case in 0..40 {
+        let mut text = String::from("fn f(x) { ");
+        // Each case leans towards some pieces.
+        let favoured: Vec<usize> =
+            (0..4).map(|n| (case * 7 + n * (case + 3)) % pieces.len()).collect();
+        for _ in 0..8_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let random = (state >> 33) as usize;
+            let at = if random.is_multiple_of(3) {
+                random / 3 % pieces.len()
+            } else {
+                favoured[random / 3 % 4]
+            };
+            text.push_str(pieces[at]);
+        }
+        assert!(!hostile(text).is_empty(), "case {case}");
+    }
 }

@@ -155,7 +155,10 @@ mod tests {
     #[test]
     fn division_rounds_down_and_up() {
         let div = |a, b| HostOp::Div.apply(a, b);
-        assert_eq!([div(7, 2), div(-7, 2), div(7, -2), div(7, 0)], [Some(3), Some(-4), Some(-4), None]);
+        assert_eq!(
+            [div(7, 2), div(-7, 2), div(7, -2), div(7, 0)],
+            [Some(3), Some(-4), Some(-4), None]
+        );
         assert_eq!(HostOp::Rem.apply(-7, 2), Some(1));
         assert_eq!(HostOp::Cdiv.apply(7, 2), Some(4));
         assert_eq!(HostOp::Cdiv.apply(0, 2), Some(0));

@@ -153,7 +153,14 @@ mod tests {
     fn a_picture_has_code_place_note_and_repair() {
         let (diagnostic, sources) = sample("const A = 1 ^ 2;\n", 12..13);
         let text = render(&[diagnostic], &sources, Style::Plain);
-        for part in ["error[E0101]: unexpected", "--> a.tile:1:13", "^ here", "note: a fact", "help: write a star", "+ const A = 1 * 2;"] {
+        for part in [
+            "error[E0101]: unexpected",
+            "--> a.tile:1:13",
+            "^ here",
+            "note: a fact",
+            "help: write a star",
+            "+ const A = 1 * 2;",
+        ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
     }

@@ -5,10 +5,12 @@
 
 mod args;
 mod cli;
+mod crash;
 mod expect;
 mod failure;
 mod loader;
 mod output;
+mod picture;
 mod prepare;
 mod settings;
 mod source;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     stop_quietly_on_closed_pipe();
+    crash::install();
     cli::main()
 }
 

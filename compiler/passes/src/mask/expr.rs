@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use tilec_ir::{
-    Axis, BinaryOp, Builder, CompareOp, Copier, Elem, Kernel, Op, ParamType, ReduceOp, Value,
+    Axis, BinaryOp, Builder, CompareOp, Copier, Elem, Imm, Kernel, Op, ParamType, ReduceOp, Value,
     ValueDef,
 };
 
@@ -230,6 +230,13 @@ impl Expr {
             Expr::Last(axis) => format!("last {}", kernel.axes[*axis].name),
             Expr::Extreme(op, value) => format!("{}({})", op.name(), name(kernel, *value)),
             Expr::Sum(items) => show_sum(items, kernel),
+            Expr::Scale(-1, x) => match x.as_ref() {
+                // A quotient rounded up.
+                Expr::Floor(x, divisor) => {
+                    format!("cdiv({}, {divisor})", x.clone().scale(-1).show(kernel))
+                }
+                x => format!("-{}", x.show_tight(kernel)),
+            },
             Expr::Scale(factor, x) => format!("{factor}*{}", x.show_tight(kernel)),
             Expr::Floor(x, divisor) => format!("{} / {divisor}", x.show_tight(kernel)),
             Expr::Min(items) => format!("min({})", show_list(items, kernel)),
@@ -318,6 +325,32 @@ pub fn name(kernel: &Kernel, value: Value) -> String {
                 ParamType::Scalar(_) => param.name.clone(),
             }
         }
+        Op::Splat => name(kernel, data.args[0]),
+        Op::Const(Imm::Int(n)) => n.to_string(),
+        Op::Compare(op) => infix(kernel, &data.args, compare_sign(*op)),
+        Op::Binary(op) => match op {
+            BinaryOp::Add => infix(kernel, &data.args, "+"),
+            BinaryOp::Sub => infix(kernel, &data.args, "-"),
+            BinaryOp::Mul => infix(kernel, &data.args, "*"),
+            BinaryOp::Div => infix(kernel, &data.args, "/"),
+            BinaryOp::Rem => infix(kernel, &data.args, "%"),
+            BinaryOp::And | BinaryOp::Or | BinaryOp::Min | BinaryOp::Max => value.to_string(),
+        },
         _ => value.to_string(),
+    }
+}
+
+fn infix(kernel: &Kernel, args: &[Value], sign: &str) -> String {
+    format!("{} {sign} {}", name(kernel, args[0]), name(kernel, args[1]))
+}
+
+fn compare_sign(op: CompareOp) -> &'static str {
+    match op {
+        CompareOp::Eq => "==",
+        CompareOp::Ne => "!=",
+        CompareOp::Lt => "<",
+        CompareOp::Le => "<=",
+        CompareOp::Gt => ">",
+        CompareOp::Ge => ">=",
     }
 }

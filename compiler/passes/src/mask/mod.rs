@@ -12,6 +12,7 @@
 
 pub mod classify;
 pub mod count;
+pub mod diff;
 pub mod expr;
 pub mod formula;
 pub mod harmless;

@@ -1,6 +1,7 @@
 //! Programs in, IR or messages out.
 
 mod flow;
+mod inherit;
 mod library;
 mod pages;
 
@@ -50,7 +51,11 @@ impl Run {
                 let (line, column) = self.sources.line_column(label.span);
                 let name = &self.sources.file(label.span.file).name;
                 let mark = if label.primary { "-->" } else { "   " };
-                text += &format!("  {mark} {name}:{line}:{column} `{}`: {}\n", self.sources.text(label.span), label.text);
+                text += &format!(
+                    "  {mark} {name}:{line}:{column} `{}`: {}\n",
+                    self.sources.text(label.span),
+                    label.text
+                );
             }
             for note in &diagnostic.notes {
                 text += &format!("  note: {note}\n");
@@ -59,7 +64,9 @@ impl Run {
                 let edits: Vec<String> = help
                     .edits
                     .iter()
-                    .map(|edit| format!("{}..{} -> {:?}", edit.span.start, edit.span.end, edit.text))
+                    .map(|edit| {
+                        format!("{}..{} -> {:?}", edit.span.start, edit.span.end, edit.text)
+                    })
                     .collect();
                 text += &format!("  help: {} {}\n", help.message, edits.join(" "));
             }

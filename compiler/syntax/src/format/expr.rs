@@ -17,9 +17,8 @@ impl Printer<'_> {
             ExprKind::Call { function, args, over } => {
                 let open = format!("{}(", function.name);
                 let mut parts: Vec<String> = Vec::new();
-                let (by_place, by_name): (Vec<&Arg>, Vec<&Arg>) =
-                    args.iter().partition(|arg| over.is_empty() || arg.name.is_none());
-                for arg in by_place {
+                let (front, back) = around_over(args, over);
+                for arg in front {
                     parts.push(self.arg(arg, inner, inner));
                 }
                 if !over.is_empty() {
@@ -29,7 +28,7 @@ impl Printer<'_> {
                         None => parts.push(format!("over {axes}")),
                     }
                 }
-                for arg in by_name {
+                for arg in back {
                     parts.push(self.arg(arg, inner, inner));
                 }
                 let list = fill(&parts, column + open.chars().count(), inner, after + 1);
@@ -54,7 +53,11 @@ impl Printer<'_> {
                     }
                     let operand = self.expr(operand, at + 1, inner, more);
                     out.push(' ');
-                    at = if operand.contains('\n') { last_width(&operand) } else { at + 1 + last_width(&operand) };
+                    at = if operand.contains('\n') {
+                        last_width(&operand)
+                    } else {
+                        at + 1 + last_width(&operand)
+                    };
                     out.push_str(&operand);
                 }
                 out
@@ -121,7 +124,9 @@ impl Printer<'_> {
             ExprKind::Neg(x) => format!("-{}", self.flat(x)),
             ExprKind::Cast { value, to } => format!("{} as {}", self.flat(value), to.name),
             ExprKind::Call { function, args, over } => self.flat_call(function, args, over),
-            ExprKind::Index { base, indices } => format!("{}[{}]", base.name, self.flat_list(indices)),
+            ExprKind::Index { base, indices } => {
+                format!("{}[{}]", base.name, self.flat_list(indices))
+            }
             ExprKind::Closure { params, body, braces: false } => {
                 let value = body.value.as_ref().map(|value| self.flat(value)).unwrap_or_default();
                 format!("|{}| {value}", names(params))
@@ -140,15 +145,11 @@ impl Printer<'_> {
             None => self.flat(&arg.value),
             Some(name) => format!("{} = {}", name.name, self.flat(&arg.value)),
         };
-        if over.is_empty() {
-            let args: Vec<String> = args.iter().map(show).collect();
-            return format!("{}({})", function.name, args.join(", "));
-        }
-        let by_place = args.iter().filter(|arg| arg.name.is_none()).map(show);
-        let by_place = by_place.collect::<Vec<_>>().join(", ");
-        let by_name = args.iter().filter(|arg| arg.name.is_some());
-        let by_name: String = by_name.map(|arg| format!(", {}", show(arg))).collect();
-        format!("{}({by_place} over {}{by_name})", function.name, names(over))
+        let (front, back) = around_over(args, over);
+        let front = front.into_iter().map(show).collect::<Vec<_>>().join(", ");
+        let over = if over.is_empty() { String::new() } else { format!(" over {}", names(over)) };
+        let back: String = back.into_iter().map(|arg| format!(", {}", show(arg))).collect();
+        format!("{}({front}{over}{back})", function.name)
     }
 
     pub(super) fn flat_list(&self, items: &[Expr]) -> String {
@@ -188,4 +189,11 @@ pub(super) fn names(idents: &[Ident]) -> String {
 
 fn last_width(text: &str) -> usize {
     text.rsplit('\n').next().unwrap_or_default().chars().count()
+}
+
+/// The arguments that stand before `over`, and those that stand behind: named ones, unless there are
+/// no others.
+fn around_over<'t>(args: &'t [Arg], over: &[Ident]) -> (Vec<&'t Arg>, Vec<&'t Arg>) {
+    let all_named = args.iter().all(|arg| arg.name.is_some());
+    args.iter().partition(|arg| over.is_empty() || all_named || arg.name.is_none())
 }

@@ -156,13 +156,14 @@ impl Printer<'_> {
     pub(super) fn parts<'s>(&self, stmt: &'s Stmt) -> (String, Option<&'s Expr>) {
         let pattern = |pattern: &Pattern| match pattern {
             Pattern::Name(name) => name.name.clone(),
+            Pattern::Tuple(items, _) if items.len() == 1 => format!("({},)", names(items)),
             Pattern::Tuple(items, _) => format!("({})", names(items)),
         };
         match &stmt.kind {
             StmtKind::Let { pattern: p, value } => (format!("let {} = ", pattern(p)), Some(value)),
             StmtKind::Var { name, value } => (format!("var {} = ", name.name), Some(value)),
             StmtKind::Assign { pattern: p, value } => (format!("{} = ", pattern(p)), Some(value)),
-            StmtKind::Store { tensor, indices, value, add } => {
+            StmtKind::Store { tensor, indices, value, add, .. } => {
                 let op = if *add { "+=" } else { "=" };
                 (format!("{}[{}] {op} ", tensor.name, self.flat_list(indices)), Some(value))
             }
@@ -171,7 +172,7 @@ impl Printer<'_> {
             }
             StmtKind::Return => ("return".into(), None),
             StmtKind::Expr(value) => (String::new(), Some(value)),
-            StmtKind::For { .. } | StmtKind::If { .. } | StmtKind::Error => {
+            StmtKind::For { .. } | StmtKind::If { .. } | StmtKind::Error(_) => {
                 (self.source(stmt.span).to_string(), None)
             }
         }
