@@ -109,11 +109,10 @@ pub fn inspect(
 
 fn report(kernel: &Kernel, plan: &Plan, counts: &Result<Counts, CountError>) -> LoopReport {
     let show = |intervals: &[Interval]| {
-        let end = |end: &Option<_>, default: &str| {
-            end.as_ref().map_or_else(
-                || default.to_owned(),
-                |e: &tilec_passes::mask::expr::Expr| e.show(kernel),
-            )
+        let count = plan.blocks.count().show(kernel);
+        let end = |end: &Option<Expr>, default: &str| match end {
+            Some(end) => end.show(kernel).replace(&count, "end"),
+            None => default.to_owned(),
         };
         let one = |i: &Interval| format!("{} .. {}", end(&i.from, "0"), end(&i.to, "end"));
         intervals.iter().map(one).collect()

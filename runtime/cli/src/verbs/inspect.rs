@@ -209,10 +209,11 @@ fn intervals(what: &str, intervals: &[String]) -> String {
 fn classes(report: &LoopReport) -> String {
     let counts = match &report.counts {
         Ok(counts) => counts,
+        Err(unknown) if unknown.contains('[') => {
+            return format!("  {unknown} is read from memory, so blocks cannot be counted\n");
+        }
         Err(unknown) => {
-            return format!(
-                "  `{unknown}` is not known here, so blocks cannot be counted; if it is an argument: --shape {unknown}=…\n"
-            );
+            return format!("  blocks cannot be counted without {unknown}: --shape {unknown}=…\n");
         }
     };
     let all = counts.full + counts.mixed + counts.dead;
