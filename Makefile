@@ -31,7 +31,7 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 fuzz: setup
-	TILEC_FUZZ_CASES=200000 $(CARGO) test --release -p tilec-syntax -p tilec-ir -p tilec-sema -- fuzz
+	TILEC_FUZZ_CASES=200000 $(CARGO) test --release -p tilec-syntax -p tilec-tests -- fuzz
 
 clean:
 	$(CARGO) clean

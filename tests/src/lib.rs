@@ -77,7 +77,11 @@ pub fn fences(page: &str) -> Vec<Fence> {
     for (n, line) in page.lines().enumerate() {
         match (line.strip_prefix("```"), open) {
             (Some(info), false) => {
-                found.push(Fence { info: info.trim().to_string(), code: String::new(), line: n + 1 });
+                found.push(Fence {
+                    info: info.trim().to_string(),
+                    code: String::new(),
+                    line: n + 1,
+                });
                 open = true;
             }
             (Some(_), true) => open = false,

@@ -307,7 +307,8 @@ fn stray_character(slice: &str, span: Span) -> Diagnostic {
         "≠" => "!=",
         "∞" => "inf",
         "^" => {
-            return complaint.note("there is no power and no operator on bits; a square is `x * x`");
+            return complaint
+                .note("there is no power and no operator on bits; a square is `x * x`");
         }
         "\"" | "'" | "“" | "”" | "‘" | "’" => {
             return complaint.note("the language has no text in quotes");

@@ -140,11 +140,21 @@ impl<'t> Make<'t> {
     ) -> Expr {
         let mut args = args;
         let mut over = Vec::new();
+        let stated = after.first().map(|first| match first {
+            Over::Axis(axis) => axis.span,
+            Over::Arg(arg) => arg.name.as_ref().map_or(arg.value.span, |name| name.span),
+        });
         for item in after {
             match item {
                 Over::Axis(axis) => over.push(axis),
                 Over::Arg(arg) => args.push(arg),
             }
+        }
+        if let (Some(first), true) = (stated, over.is_empty()) {
+            let complaint =
+                Diagnostic::error(codes::E0106, first, "no axis behind `over`", "expected a name");
+            self.complain(complaint.help("name the axis first: `sum(x over n)`"));
+            return self.expr(ExprKind::Error, l, r);
         }
         let mut named = false;
         for arg in &args {

@@ -58,7 +58,8 @@ impl Expect {
     pub fn read(&self, written: &[&str]) -> Result<Stored, Failure> {
         let mut tolerated = BTreeMap::new();
         for Tolerance { name, value } in &self.tolerances {
-            let expected = name.as_ref().is_none_or(|name| self.files.iter().any(|f| f.name == *name));
+            let expected =
+                name.as_ref().is_none_or(|name| self.files.iter().any(|f| f.name == *name));
             if !expected {
                 let name = name.as_deref().unwrap_or_default();
                 let message = format!("--tolerance {name}=…: there is no --expect {name}=…");
@@ -72,8 +73,9 @@ impl Expect {
         for OutputFile { name, place } in &self.files {
             if !written.contains(&name.as_str()) {
                 let known = written.join(", ");
-                let message =
-                    format!("--expect {name}=…: the kernel writes no tensor `{name}`; it writes {known}");
+                let message = format!(
+                    "--expect {name}=…: the kernel writes no tensor `{name}`; it writes {known}"
+                );
                 return Err(Failure::Usage(message));
             }
             let tensor = files::read(&place.path, place.entry.as_deref())

@@ -41,7 +41,7 @@ Exit codes:
   6  out of time";
 
 /// What to do about a bug.
-const REPORT: &str = "This is a fault of tilec, not of your program. Please report it with the \
+pub const REPORT: &str = "This is a fault of tilec, not of your program. Please report it with the \
                       command line and the source file.";
 
 impl Failure {

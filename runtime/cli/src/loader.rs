@@ -102,6 +102,10 @@ impl Loader for FolderLoader {
         }
         self.sibling(name)
     }
+
+    fn known(&self) -> Vec<String> {
+        tilec_kernels::FILES.iter().map(|file| file.name.to_owned()).collect()
+    }
 }
 
 /// Whether a path stands for the standard input.

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 /// How to compile.
 #[derive(Debug, clap::Args)]
 pub struct Settings {
-    /// Set a knob, or a constant that no argument determines
+    /// Set a knob, or a constant that no argument determines; for verify, also a dimension
     #[arg(long = "knob", value_name = "NAME=INT")]
     knobs: Vec<Setting>,
 

@@ -21,10 +21,13 @@ struct Kind {
     way: Way,
 }
 
+/// A device, or what is missing for it.
+type Attempt = Result<Box<dyn Device>, String>;
+
 /// How to get at a device.
 enum Way {
-    /// The device of this number, on so many threads, or what is missing for it.
-    Open(fn(u32, Option<usize>) -> Result<Box<dyn Device>, String>),
+    /// The device of this number, on so many threads.
+    Open(fn(u32, Option<usize>) -> Attempt),
     /// Not in this version, and why.
     No(&'static str),
 }
@@ -90,7 +93,8 @@ impl Target {
     /// The device; `threads` limits how many run at one time.
     pub fn open(self, threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
         self.attempt(threads).map_err(|missing| {
-            let text = format!("device {self} is not available: {missing}; use --device {}", default());
+            let text =
+                format!("device {self} is not available: {missing}; use --device {}", default());
             Failure::Target(text)
         })
     }
@@ -100,7 +104,7 @@ impl Target {
         self.attempt(None).err()
     }
 
-    fn attempt(self, threads: Option<usize>) -> Result<Box<dyn Device>, String> {
+    fn attempt(self, threads: Option<usize>) -> Attempt {
         match self.kind.way {
             Way::Open(open) => open(self.ordinal, threads),
             Way::No(why) => Err(why.to_owned()),

@@ -4,13 +4,25 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use support::{Folder, Ran};
 
 const VERBS: [&str; 12] = [
-    "new", "check", "fmt", "emit", "run", "verify", "explain", "devices", "doctor", "completions",
-    "man", "help",
+    "new",
+    "check",
+    "fmt",
+    "emit",
+    "run",
+    "verify",
+    "explain",
+    "devices",
+    "doctor",
+    "completions",
+    "man",
+    "help",
 ];
 
 const ADD: [&str; 4] = ["run", "add.tile", "x=randn(5)", "y=randn(5)"];
@@ -141,11 +153,33 @@ fn out_of_time_ends_with_6_and_leaves_files_alone() {
     assert_eq!((ran.code, ran.stdout.as_str()), (6, ""), "{ran:?}");
 }
 
+/// LLVM aborts the process where it cannot go on; that is a bug of ours and says so.
+#[cfg(unix)]
+#[test]
+fn a_crash_ends_with_5_and_says_what_to_do() {
+    let folder = with_matmul();
+    for signal in [libc::SIGABRT, libc::SIGSEGV] {
+        let mut command = folder.command(&[&LONG[..], &["-v"]].concat());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tilec");
+        std::thread::sleep(Duration::from_millis(300));
+        let process = i32::try_from(child.id()).expect("a process id");
+        // SAFETY: the process is our child and has not been waited for.
+        unsafe { libc::kill(process, signal) };
+        let ran = Ran::new(&child.wait_with_output().expect("tilec ends"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (5, ""), "{ran:?}");
+        assert!(ran.stderr.contains("compiler bug") && ran.stderr.contains("report it"), "{ran:?}");
+    }
+}
+
 #[test]
 fn a_run_that_fails_writes_nothing() {
     let folder = Folder::new();
     let before = folder.list();
-    for bad in [&["y=randn(6)"][..], &["y=randn(5)", "--device", "sim"], &["y=randn(5)", "-o", "z=no/z.npy"]] {
+    for bad in [
+        &["y=randn(6)"][..],
+        &["y=randn(5)", "--device", "sim"],
+        &["y=randn(5)", "-o", "z=no/z.npy"],
+    ] {
         let ran = folder.run(&[&["run", "add.tile", "x=randn(5)", "-o", "z=z.npz"], bad].concat());
         assert!([2, 4].contains(&ran.code), "{ran:?}");
         assert_eq!(folder.list(), before, "{ran:?}");
@@ -161,6 +195,37 @@ fn outputs_come_back_as_they_went() {
         assert_eq!(ran.code, 0, "{ran:?}");
         let ran = folder.run(&[&ADD[..], &["--expect", &output, "--tolerance", "0"]].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
+    }
+}
+
+/// Machine code and interpreter agree, and the fault of the planted kernel shows on both.
+#[test]
+fn the_cpu_gives_what_the_interpreter_gives() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["new", "causal"]).code, 0);
+    let run = |device: &str, rest: &[&str]| {
+        let args = ["run", "causal.tile", "q=randn(1,4,70,32)", "k=randn(1,2,70,32)"];
+        let more = ["v=randn(1,2,70,32)", "scale=0.2", "--device", device];
+        folder.run(&[&args, &more, rest].concat())
+    };
+    let ran = run("interp", &["-o", "o=o.npy", "-o", "lse=lse.npy"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = run("cpu", &["--expect", "o=o.npy", "--expect", "lse=lse.npy", "--threads", "1"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let args =
+        ["verify", "wrong.tile", "--device", "cpu", "--device", "interp", "--quick", "--json"];
+    let ran = folder.run(&args);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let json = ran.json();
+    let rows = json["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 6, "three types on two devices");
+    for row in rows {
+        assert_eq!(
+            (&row["passed"], &row["worst"]["output"]),
+            (&false.into(), &"o".into()),
+            "{row}"
+        );
     }
 }
 
@@ -206,4 +271,16 @@ fn quiet_leaves_results_and_errors() {
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
     let ran = folder.run(&["-q", "check", "broken.tile"]);
     assert!(ran.code == 1 && ran.stderr.contains("E0201"), "{ran:?}");
+}
+
+/// What `make demo` runs, with this build.
+#[cfg(unix)]
+#[test]
+fn the_demo_ends_with_its_table() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/demo/run");
+    let run = || Command::new("sh").arg(&script).arg(env!("CARGO_BIN_EXE_tilec")).output();
+    let ran = Ran::new(&run().expect("the demo runs"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let rows: Vec<&str> = ran.stdout.lines().rev().take(8).collect();
+    assert!(rows.iter().all(|row| row.ends_with("  ok")), "{rows:?}");
 }

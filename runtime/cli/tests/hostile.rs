@@ -24,7 +24,9 @@ fn imports_stay_in_their_folder() {
         folder.write("root.tile", format!("use {import};\n{body}"));
         folder.run(&["check", "root.tile"])
     };
-    for import in ["link::password", "../secret::password", "sub/secret::password", "sub::secret::password"] {
+    for import in
+        ["link::password", "../secret::password", "sub/secret::password", "sub::secret::password"]
+    {
         let ran = check(import);
         assert_eq!(ran.code, 1, "{import}: {ran:?}");
         assert!(!ran.stderr.contains("42"), "{import}: {ran:?}");

@@ -70,6 +70,13 @@ impl CpuDevice {
     }
 }
 
+/// The processor as its maker calls it, where the system says so.
+fn model() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim().to_owned())
+}
+
 fn bug_of(words: &str) -> Bug {
     Bug::new("cpu", words)
 }
@@ -87,7 +94,7 @@ impl Device for CpuDevice {
     fn info(&self) -> DeviceInfo {
         DeviceInfo {
             name: NAME.to_owned(),
-            model: self.host.model(),
+            model: model().unwrap_or_else(|| self.host.cpu.clone()),
             units: self.pool.current_num_threads(),
             features: vec![self.host.cpu.clone(), self.host.vectors().to_owned()],
         }

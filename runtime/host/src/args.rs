@@ -48,6 +48,7 @@ impl Argument {
     pub fn describe(&self) -> String {
         match self {
             Argument::Tensor(tensor) => format!("a tensor {}{:?}", tensor.dtype(), tensor.shape()),
+            Argument::Number(Number::Bool(value)) => format!("the truth value {value}"),
             Argument::Number(number) => format!("the number {number}"),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use tilec_driver::{CompileError, Options, compile, specialise};
-use tilec_host::{Device, RuntimeError, bind, launch};
+use tilec_host::{Device, Executable, RuntimeError, bind, launch};
 use tilec_interp::compare::{Comparison, Rule, compare};
-use tilec_interp::{Limits, Mode, Outcome, run};
+use tilec_interp::{Argument, Limits, Mode, Outcome, run};
 use tilec_ir::Kernel;
-use tilec_vocab::{Bug, DType};
+use tilec_vocab::{Bug, DType, Specialisation};
 
 use crate::extents::{Extents, binding};
 use crate::inputs::{self, Inputs};
@@ -41,7 +42,7 @@ pub struct Oracle {
 }
 
 /// Why a case could not be judged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum CaseError {
     /// The specialisation does not fit.
     Compile(CompileError),
@@ -91,13 +92,30 @@ impl fmt::Display for Case {
     }
 }
 
+impl Case {
+    /// The numbers among the arguments, by parameter.
+    pub fn numbers(&self, kernel: &Kernel) -> Vec<(String, String)> {
+        let inputs = inputs::draw(kernel, &self.extents, &self.dtypes, self.seed);
+        let number = |input: inputs::Input| {
+            let shown = match input.value {
+                Argument::Int(n) => n.to_string(),
+                Argument::Float(x) => (x as f32).to_string(),
+                Argument::Bool(b) => b.to_string(),
+                Argument::Tensor(_) => return None,
+            };
+            Some((input.name, shown))
+        };
+        inputs.map_or(Vec::new(), |inputs| inputs.params.into_iter().filter_map(number).collect())
+    }
+}
+
 impl Oracle {
     /// Runs the spec; `None` where no arguments meet the kernel's conditions.
     pub fn new(kernel: &Kernel, spec: &Kernel, case: &Case) -> Result<Option<Oracle>, CaseError> {
         let Some(inputs) = inputs::draw(kernel, &case.extents, &case.dtypes, case.seed) else {
             return Ok(None);
         };
-        let bound = specialise(spec, &binding(&case.extents, &case.dtypes))?;
+        let bound = specialise(spec, &binding(spec, &case.extents, &case.dtypes))?;
         let low = case.dtypes.values().next().copied().unwrap_or(DType::F32);
         let low = if low.is_float() { low } else { DType::F32 };
         let execute = |mode| {
@@ -109,17 +127,10 @@ impl Oracle {
     }
 
     /// Runs the kernel on a device and compares each of its outputs.
-    pub fn judge(
-        &self,
-        kernel: &Kernel,
-        case: &Case,
-        device: &dyn Device,
-        options: &Options,
-    ) -> Result<Vec<Judged>, CaseError> {
-        let artifact = compile(kernel, &binding(&case.extents, &case.dtypes), options)?;
-        let executable = device.load(&artifact)?;
+    pub fn judge(&self, loaded: &mut Loaded<'_>, case: &Case) -> Result<Vec<Judged>, CaseError> {
+        let executable = loaded.executable(case)?;
         let args = self.inputs.for_device()?;
-        launch(executable.as_ref(), &bind(&artifact.contract, &args)?)?;
+        launch(executable.as_ref(), &bind(executable.contract(), &args)?)?;
         let mut judged = Vec::new();
         for (exact, naive) in self.exact.outputs.iter().zip(&self.naive.outputs) {
             let actual = inputs::result(&args, &exact.name)?;
@@ -128,5 +139,32 @@ impl Oracle {
             judged.push(Judged { output: exact.name.clone(), comparison });
         }
         Ok(judged)
+    }
+}
+
+/// A kernel on a device, with the specialisation that was compiled last.
+pub struct Loaded<'a> {
+    kernel: &'a Kernel,
+    device: &'a dyn Device,
+    options: &'a Options,
+    last: Option<(Specialisation, Arc<dyn Executable>)>,
+}
+
+impl<'a> Loaded<'a> {
+    /// Nothing compiled yet.
+    pub fn new(kernel: &'a Kernel, device: &'a dyn Device, options: &'a Options) -> Loaded<'a> {
+        Loaded { kernel, device, options, last: None }
+    }
+
+    fn executable(&mut self, case: &Case) -> Result<Arc<dyn Executable>, CaseError> {
+        let wanted = binding(self.kernel, &case.extents, &case.dtypes);
+        if let Some((binding, executable)) = &self.last
+            && *binding == wanted
+        {
+            return Ok(executable.clone());
+        }
+        let executable = self.device.load(&compile(self.kernel, &wanted, self.options)?)?;
+        self.last = Some((wanted, executable.clone()));
+        Ok(executable)
     }
 }

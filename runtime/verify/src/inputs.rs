@@ -1,18 +1,21 @@
 //! Random arguments for one case, as the oracle sees them and as a device does.
 //!
 //! Both sides get the same numbers: drawn, rounded to the declared type, then laid out for the device with
-//! odd strides. Tensors the kernel writes start as poison on the device, so that a lane it forgets shows.
+//! odd strides. Tensors the kernel only writes start as NaN, so that a lane it forgets shows; those it adds to
+//! start as numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tilec_host::{Arguments, Elements, Number, RuntimeError, Tensor};
 use tilec_interp::{Argument, Data, TensorData};
-use tilec_ir::{Elem, Extent, Kernel, ParamType};
+use tilec_ir::{Elem, Extent, Kernel, Op, Param, ParamType};
 use tilec_vocab::{Bug, DType, HostExpr};
 
 use crate::extents::Extents;
 use crate::random::Random;
 
+/// The largest tensor to draw; only extents that were asked for lead there.
+const MAX_ELEMENTS: i64 = 1 << 26;
 /// Tries to draw numbers that meet a kernel's `require` clauses.
 const TRIES: usize = 200;
 
@@ -32,8 +35,6 @@ pub struct Input {
     pub name: String,
     /// Element type.
     pub dtype: DType,
-    /// Whether the kernel writes it.
-    pub mutable: bool,
     /// The value.
     pub value: Argument,
 }
@@ -50,7 +51,8 @@ pub fn draw(
     // Small integers collide often, as document ids must; large ones reach every position.
     let top = if random.range(0, 1) == 0 { 3 } else { largest };
     let mut params = Vec::new();
-    for param in kernel.params.values() {
+    let read = read_params(kernel);
+    for (id, param) in kernel.params.iter() {
         let (elem, dims, mutable) = match &param.ty {
             ParamType::Scalar(elem) => (*elem, None, false),
             ParamType::Tensor { elem, dims, mutable } => (*elem, Some(dims), *mutable),
@@ -66,10 +68,14 @@ pub fn draw(
                     .iter()
                     .map(|dim| extent(kernel, extents, dim))
                     .collect::<Option<Vec<_>>>()?;
-                tensor(dtype, shape, mutable, top, &mut random)
+                let elements = shape.iter().try_fold(1i64, |n, &extent| n.checked_mul(extent))?;
+                if !(0..=MAX_ELEMENTS).contains(&elements) {
+                    return None;
+                }
+                tensor(dtype, shape, mutable && !read.contains(&id), top, &mut random)
             }
         };
-        params.push(Input { name: param.name.clone(), dtype, mutable, value });
+        params.push(Input { name: param.name.clone(), dtype, value });
     }
     let mut inputs = Inputs { params, layout: random.next() };
     for _ in 0..TRIES {
@@ -83,6 +89,15 @@ pub fn draw(
         }
     }
     None
+}
+
+/// Parameters whose contents before the launch matter.
+fn read_params(kernel: &Kernel) -> BTreeSet<Param> {
+    let read = |op: &Op| match op {
+        Op::Load(param) | Op::AtomicAdd(param) => Some(*param),
+        _ => None,
+    };
+    kernel.walk().into_iter().filter_map(|inst| read(&kernel.insts[inst].op)).collect()
 }
 
 fn extent(kernel: &Kernel, extents: &Extents, dim: &Extent) -> Option<i64> {
@@ -103,13 +118,12 @@ fn number(dtype: DType, largest: i64, random: &mut Random) -> Argument {
     }
 }
 
-fn tensor(dtype: DType, shape: Vec<i64>, mutable: bool, top: i64, random: &mut Random) -> Argument {
+fn tensor(dtype: DType, shape: Vec<i64>, poison: bool, top: i64, random: &mut Random) -> Argument {
     let count = shape.iter().product::<i64>().max(0) as usize;
     let data = match dtype {
         DType::Bool => Data::Bool((0..count).map(|_| random.range(0, 1) == 1).collect()),
         DType::I32 | DType::I64 => Data::Int((0..count).map(|_| random.range(0, top)).collect()),
-        // Outputs that are only written start as zeros for the oracle.
-        DType::F16 | DType::BF16 | DType::F32 if mutable => Data::Float(vec![0.0; count]),
+        DType::F16 | DType::BF16 | DType::F32 if poison => Data::Float(vec![f64::NAN; count]),
         DType::F16 | DType::BF16 | DType::F32 => {
             Data::Float((0..count).map(|_| dtype.round(normal(random))).collect())
         }
@@ -156,9 +170,7 @@ impl Inputs {
                 Argument::Bool(b) => args.insert(name, Number::Bool(*b)),
                 Argument::Tensor(data) => {
                     let tensor = strided(input.dtype, &data.shape, &mut random)?;
-                    if !input.mutable {
-                        tensor.write(&elements(&data.data))?;
-                    }
+                    tensor.write(&elements(&data.data))?;
                     args.insert(name, tensor)
                 }
             };

@@ -7,18 +7,25 @@
 mod case;
 mod extents;
 mod inputs;
+mod interp_device;
 mod random;
 mod shrink;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 
+use rayon::prelude::*;
 use tilec_driver::Options;
 use tilec_host::Device;
 use tilec_ir::{GenericKind, Kernel};
 use tilec_vocab::{DType, DTypeClass};
 
+use case::Loaded;
 pub use case::{Case, CaseError, Judged, Oracle};
 pub use extents::Extents;
+use extents::GROUP;
+pub use interp_device::InterpDevice;
 use random::Random;
 
 /// What to verify, and how much of it.
@@ -34,6 +41,8 @@ pub struct Plan {
     pub fixed: BTreeMap<String, i64>,
     /// How to compile.
     pub options: Options,
+    /// Threads that judge cases; none for one on each core.
+    pub threads: Option<usize>,
 }
 
 /// What came out for one assignment of element types on one device.
@@ -54,16 +63,18 @@ pub struct Row {
 }
 
 /// A case that failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The smallest found.
     pub case: Case,
+    /// The numbers it was called with, by parameter.
+    pub numbers: Vec<(String, String)>,
     /// What is wrong there.
     pub what: What,
 }
 
 /// What is wrong with a case.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// An output is off.
     Wrong(Judged),
@@ -76,41 +87,74 @@ pub enum What {
 pub enum Refusal {
     /// No drawn shape meets the kernel's `require` clauses.
     NoShape,
+    /// None of the element types asked for is one the kernel takes.
+    NoDType,
 }
 
-/// Verifies one kernel on some devices; `progress` is told after each case.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::NoShape => {
+                "no shape was found that its `require` clauses and the memory allow"
+            }
+            Refusal::NoDType => "it takes none of the element types asked for",
+        })
+    }
+}
+
+/// Verifies one kernel on some devices, on all cores; `progress` is told after each case.
+///
+/// # Errors
+///
+/// There is nothing to verify.
 pub fn verify(
     kernel: &Kernel,
     spec: &Kernel,
     devices: &[&dyn Device],
     plan: &Plan,
-    progress: &mut dyn FnMut(),
+    progress: &(dyn Fn() + Sync),
 ) -> Result<Vec<Row>, Refusal> {
+    let assignments = assignments(kernel, &plan.dtypes);
+    if assignments.is_empty() {
+        return Err(Refusal::NoDType);
+    }
+    let groups: Vec<Range<usize>> =
+        (0..plan.cases).step_by(GROUP).map(|first| first..plan.cases.min(first + GROUP)).collect();
+    let tasks: Vec<(usize, Range<usize>)> = (0..assignments.len())
+        .flat_map(|which| groups.iter().map(move |group| (which, group.clone())))
+        .collect();
+    let judge_one = |(which, group): (usize, Range<usize>)| {
+        (which, judge(kernel, spec, devices, plan, &assignments[which], group, progress))
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads.unwrap_or(0)).build();
+    let parts: Vec<(usize, Vec<Part>)> = match pool {
+        Ok(pool) => pool.install(|| tasks.into_par_iter().map(judge_one).collect()),
+        // Without threads it only takes longer.
+        Err(_) => tasks.into_iter().map(judge_one).collect(),
+    };
+
     let mut rows = Vec::new();
-    let mut judged_any = false;
-    for dtypes in assignments(kernel, &plan.dtypes) {
+    for (which, dtypes) in assignments.iter().enumerate() {
         let shown: Vec<String> = dtypes.iter().map(|(name, d)| format!("{name}={d}")).collect();
-        let mut mine: Vec<Row> = devices
-            .iter()
-            .map(|device| Row {
+        for (at, device) in devices.iter().enumerate() {
+            let mut row = Row {
                 kernel: kernel.name.clone(),
                 device: device.info().name,
                 dtypes: shown.join(" "),
                 cases: 0,
                 closest: None,
                 failure: None,
-            })
-            .collect();
-        for n in 0..plan.cases {
-            let mut random = Random::new(plan.seed.wrapping_add(n as u64 * 0x51_7c_c1));
-            let Some(extents) = extents::draw(kernel, n, &plan.fixed, &mut random) else { continue };
-            let case = Case { extents, dtypes: dtypes.clone(), seed: random.next() };
-            judged_any |= one(kernel, spec, devices, plan, case, &mut mine);
-            progress();
+            };
+            for (_, parts) in parts.iter().filter(|(of, _)| *of == which) {
+                row.add(&parts[at]);
+            }
+            let first = parts.iter().filter(|(of, _)| *of == which);
+            let first = first.filter_map(|(_, parts)| parts[at].failure.clone()).next();
+            row.failure = first.map(|failure| shrink::shrink(kernel, spec, *device, plan, failure));
+            rows.push(row);
         }
-        rows.extend(mine);
     }
-    if judged_any { Ok(rows) } else { Err(Refusal::NoShape) }
+    if rows.iter().all(|row| row.cases == 0) { Err(Refusal::NoShape) } else { Ok(rows) }
 }
 
 /// Number of cases `verify` will report progress for.
@@ -118,39 +162,62 @@ pub fn count(kernel: &Kernel, plan: &Plan) -> usize {
     assignments(kernel, &plan.dtypes).len() * plan.cases
 }
 
-fn one(
+/// What came out for one group of cases on one device.
+#[derive(Default)]
+struct Part {
+    cases: usize,
+    closest: Option<(Case, Judged)>,
+    failure: Option<Failure>,
+}
+
+/// Runs cases of one specialisation on each device.
+fn judge(
     kernel: &Kernel,
     spec: &Kernel,
     devices: &[&dyn Device],
     plan: &Plan,
-    case: Case,
-    rows: &mut [Row],
-) -> bool {
-    let oracle = match Oracle::new(kernel, spec, &case) {
-        Ok(Some(oracle)) => oracle,
-        Ok(None) => return false,
-        Err(error) => {
-            if let Some(row) = rows.first_mut()
-                && row.failure.is_none()
-            {
-                row.failure = Some(Failure { case, what: What::Error(error) });
+    dtypes: &BTreeMap<String, DType>,
+    group: Range<usize>,
+    progress: &(dyn Fn() + Sync),
+) -> Vec<Part> {
+    let loaded = devices.iter().map(|device| Loaded::new(kernel, *device, &plan.options));
+    let mut loaded: Vec<Loaded<'_>> = loaded.collect();
+    let mut parts: Vec<Part> = devices.iter().map(|_| Part::default()).collect();
+    for n in group {
+        progress();
+        let Some(extents) = extents::draw(kernel, n, &plan.fixed, plan.seed) else { continue };
+        let seed = Random::new(plan.seed.wrapping_add(n as u64)).next();
+        let case = Case { extents, dtypes: dtypes.clone(), seed };
+        let oracle = match Oracle::new(kernel, spec, &case) {
+            Ok(Some(oracle)) => oracle,
+            Ok(None) => continue,
+            Err(error) => {
+                parts.iter_mut().for_each(|part| part.cases += 1);
+                // One device says it for all.
+                if let Some(part) = parts.first_mut() {
+                    let failure = Failure::new(kernel, case, What::Error(error));
+                    part.failure.get_or_insert(failure);
+                }
+                continue;
             }
-            return true;
-        }
-    };
-    for (row, device) in rows.iter_mut().zip(devices) {
-        row.cases += 1;
-        let outcome = oracle.judge(kernel, &case, *device, &plan.options);
-        match problem(outcome, |judged| row.closer(&case, judged)) {
-            Some(_) if row.failure.is_some() => {}
-            Some(what) => {
-                let first = Failure { case: case.clone(), what };
-                row.failure = Some(shrink::shrink(kernel, spec, *device, plan, first));
+        };
+        for (part, loaded) in parts.iter_mut().zip(&mut loaded) {
+            part.cases += 1;
+            let outcome = oracle.judge(loaded, &case);
+            let what = problem(outcome, |judged| closer(&mut part.closest, &case, judged));
+            if let (Some(what), None) = (what, &part.failure) {
+                part.failure = Some(Failure::new(kernel, case.clone(), what));
             }
-            None => {}
         }
     }
-    true
+    parts
+}
+
+impl Failure {
+    fn new(kernel: &Kernel, case: Case, what: What) -> Failure {
+        let numbers = case.numbers(kernel);
+        Failure { case, numbers, what }
+    }
 }
 
 /// The worst output that does not pass, or the error.
@@ -174,11 +241,19 @@ fn problem(
     }
 }
 
+/// Keeps the output that came closer to its bound.
+fn closer(closest: &mut Option<(Case, Judged)>, case: &Case, judged: Judged) {
+    let share = |j: &Judged| j.comparison.max_abs_error / j.comparison.bound.max(1e-300);
+    if closest.as_ref().is_none_or(|(_, best)| share(best) < share(&judged)) {
+        *closest = Some((case.clone(), judged));
+    }
+}
+
 impl Row {
-    fn closer(&mut self, case: &Case, judged: Judged) {
-        let share = |j: &Judged| j.comparison.max_abs_error / j.comparison.bound.max(1e-300);
-        if self.closest.as_ref().is_none_or(|(_, best)| share(best) < share(&judged)) {
-            self.closest = Some((case.clone(), judged));
+    fn add(&mut self, part: &Part) {
+        self.cases += part.cases;
+        if let Some((case, judged)) = &part.closest {
+            closer(&mut self.closest, case, judged.clone());
         }
     }
 

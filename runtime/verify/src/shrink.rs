@@ -6,12 +6,14 @@
 use tilec_host::Device;
 use tilec_ir::Kernel;
 
-use crate::case::{Case, Oracle};
+use crate::case::{Case, Loaded, Oracle};
 use crate::extents::satisfies;
 use crate::{Failure, Plan, What, problem};
 
 /// Cases that are tried at most.
-const BUDGET: usize = 150;
+const BUDGET: usize = 500;
+/// Draws of the arguments for each shape: at a small one few of them may show the fault.
+const SEEDS: u64 = 12;
 
 /// The smallest failing case found from `first`.
 pub fn shrink(
@@ -21,32 +23,45 @@ pub fn shrink(
     plan: &Plan,
     first: Failure,
 ) -> Failure {
+    let mut loaded = Loaded::new(kernel, device, &plan.options);
     let mut best = first;
     let mut tried = 0;
-    let mut smaller = true;
-    while smaller && tried < BUDGET {
-        smaller = false;
-        let names: Vec<String> = best.case.extents.dims.keys().cloned().collect();
-        for name in names {
-            for extent in candidates(best.case.extents.dims[&name]) {
-                let mut case = best.case.clone();
-                case.extents.dims.insert(name.clone(), extent);
-                if plan.fixed.contains_key(&name) || !satisfies(kernel, &case.extents) {
-                    continue;
+    while let Some(found) = smaller(kernel, spec, &mut loaded, plan, &best, &mut tried) {
+        best = found;
+    }
+    best
+}
+
+/// A failure with one extent smaller than in `best`.
+fn smaller(
+    kernel: &Kernel,
+    spec: &Kernel,
+    loaded: &mut Loaded<'_>,
+    plan: &Plan,
+    best: &Failure,
+    tried: &mut usize,
+) -> Option<Failure> {
+    let dims = best.case.extents.dims.iter().filter(|(name, _)| !plan.fixed.contains_key(*name));
+    for (name, &extent) in dims {
+        for extent in candidates(extent) {
+            let mut case = best.case.clone();
+            case.extents.dims.insert(name.clone(), extent);
+            if !satisfies(kernel, &case.extents) {
+                continue;
+            }
+            for seed in 0..SEEDS {
+                if *tried == BUDGET {
+                    return None;
                 }
-                tried += 1;
-                if let Some(what) = fails(kernel, spec, device, plan, &case) {
-                    best = Failure { case, what };
-                    smaller = true;
-                    break;
-                }
-                if tried >= BUDGET {
-                    return best;
+                *tried += 1;
+                case.seed = best.case.seed.wrapping_add(seed);
+                if let Some(what) = fails(kernel, spec, loaded, &case) {
+                    return Some(Failure::new(kernel, case, what));
                 }
             }
         }
     }
-    best
+    None
 }
 
 /// Smaller extents to try, boldest first.
@@ -57,15 +72,9 @@ fn candidates(extent: i64) -> Vec<i64> {
     list
 }
 
-fn fails(
-    kernel: &Kernel,
-    spec: &Kernel,
-    device: &dyn Device,
-    plan: &Plan,
-    case: &Case,
-) -> Option<What> {
+fn fails(kernel: &Kernel, spec: &Kernel, loaded: &mut Loaded<'_>, case: &Case) -> Option<What> {
     match Oracle::new(kernel, spec, case) {
-        Ok(Some(oracle)) => problem(oracle.judge(kernel, case, device, &plan.options), |_| {}),
+        Ok(Some(oracle)) => problem(oracle.judge(loaded, case), |_| {}),
         // The oracle is not what is being shrunk.
         Ok(None) | Err(_) => None,
     }

@@ -29,15 +29,6 @@ impl Host {
         Host { cpu, features, lanes }
     }
 
-    /// The processor as its maker calls it, where the system says so.
-    pub fn model(&self) -> String {
-        let said = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            line.split_once(':').map(|(_, name)| name.trim().to_owned())
-        });
-        said.unwrap_or_else(|| self.cpu.clone())
-    }
-
     /// The vectors in use.
     pub fn vectors(&self) -> &'static str {
         match self.lanes {

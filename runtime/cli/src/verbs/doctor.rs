@@ -71,7 +71,11 @@ impl Args {
             first_existing(&["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"]),
             "no NVIDIA driver is loaded",
         ));
-        checks.push(found("ptxas", on_path("ptxas"), "not in PATH; it comes with the CUDA toolkit"));
+        checks.push(found(
+            "ptxas",
+            on_path("ptxas"),
+            "not in PATH; it comes with the CUDA toolkit",
+        ));
         let failed = checks.iter().filter(|check| check.status == Status::Failed).count();
         if self.json {
             output::print_json(&Report { schema: "tilec.doctor/1", checks })?;

@@ -154,13 +154,13 @@ impl Args {
         watchdog::stage("run");
         let kept = self.keep(&bound, &made)?;
         let mut times = Vec::new();
-        for round in 0..self.warmup + self.repeat {
+        for round in 0..u64::from(self.warmup) + u64::from(self.repeat) {
             for (tensor, values) in &kept {
                 tensor.write(values)?;
             }
             let start = Instant::now();
             launch(executable.as_ref(), &bound)?;
-            if round >= self.warmup {
+            if round >= u64::from(self.warmup) {
                 times.push(start.elapsed());
             }
         }
@@ -264,7 +264,7 @@ impl Args {
 
     /// Contents to restore before each run: of outputs that came with some, if they run repeatedly.
     fn keep(&self, bound: &Launch, made: &[String]) -> Result<Vec<(Tensor, Elements)>, Failure> {
-        if self.warmup + self.repeat == 1 {
+        if self.warmup == 0 && self.repeat == 1 {
             return Ok(Vec::new());
         }
         let given = bound

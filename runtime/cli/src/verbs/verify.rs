@@ -1,5 +1,6 @@
 //! `tilec verify`: kernels against their specs, over the shapes at which tiled code goes wrong.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tilec_driver::CompileError;
 use tilec_host::{Device, RuntimeError};
-use tilec_ir::{Module, Tile};
+use tilec_ir::{GenericKind, Kernel, Module, Tile};
 use tilec_verify::{CaseError, Judged, Plan, Row, What};
 use tilec_vocab::{Bug, DType};
 
@@ -51,10 +52,10 @@ pub struct Args {
     dtypes: Vec<DType>,
 
     /// Cases for each kernel and element type
-    #[arg(long, value_name = "N", default_value_t = 36, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u32).range(1..))]
     cases: u32,
 
-    /// A sixth of the cases
+    /// A seventh of the cases: one specialisation of each kernel
     #[arg(long)]
     quick: bool,
 
@@ -120,16 +121,18 @@ impl Args {
     pub fn run(self, talk: Talk) -> Outcome {
         watchdog::start(self.timeout, talk);
         let threads = self.threads.map(Into::into);
-        let targets = if self.devices.is_empty() { target::present() } else { self.devices.clone() };
+        let targets =
+            if self.devices.is_empty() { target::present() } else { self.devices.clone() };
         let devices =
             targets.iter().map(|target| target.open(threads)).collect::<Result<Vec<_>, _>>()?;
         let devices: Vec<&dyn Device> = devices.iter().map(AsRef::as_ref).collect();
         let plan = Plan {
-            cases: if self.quick { self.cases.div_ceil(6) } else { self.cases } as usize,
+            cases: if self.quick { self.cases.div_ceil(7) } else { self.cases } as usize,
             seed: self.seed,
             dtypes: self.dtypes.clone(),
             fixed: self.settings.knobs()?,
             options: self.settings.options()?,
+            threads,
         };
         let paths = tile_files(&self.files)?;
         watchdog::stage("front end");
@@ -137,6 +140,9 @@ impl Args {
             .iter()
             .map(|path| Ok((path, front(path, talk)?.module(path)?.clone())))
             .collect::<Result<Vec<_>, Failure>>()?;
+        let kernels = modules.iter().flat_map(|(_, module)| &module.kernels);
+        let kernels: Vec<&Kernel> = kernels.filter(|kernel| self.wants(kernel)).collect();
+        check_settings(&plan.fixed, &kernels)?;
 
         watchdog::stage("verification");
         let mut rows = Vec::new();
@@ -161,6 +167,10 @@ impl Args {
         if wrong > 0 { Err(Failure::Verification(text)) } else { Ok(()) }
     }
 
+    fn wants(&self, kernel: &Kernel) -> bool {
+        self.kernel.as_ref().is_none_or(|name| *name == kernel.name)
+    }
+
     /// Whether the kernel asked for is in this file; kernels without a spec are only told of.
     fn file(
         &self,
@@ -173,7 +183,7 @@ impl Args {
     ) -> Result<bool, Failure> {
         let mut found = false;
         for kernel in &module.kernels {
-            if self.kernel.as_ref().is_some_and(|name| *name != kernel.name) {
+            if !self.wants(kernel) {
                 continue;
             }
             found = true;
@@ -183,7 +193,7 @@ impl Args {
             };
             let bar = progress(tilec_verify::count(kernel, plan), &kernel.name, talk);
             let start = Instant::now();
-            let result = tilec_verify::verify(kernel, spec, devices, plan, &mut || bar.inc(1));
+            let result = tilec_verify::verify(kernel, spec, devices, plan, &|| bar.inc(1));
             bar.finish_and_clear();
             let kernel_rows = result.map_err(|refusal| {
                 Failure::Usage(format!("{}: kernel `{}`: {refusal}", path.display(), kernel.name))
@@ -198,13 +208,43 @@ impl Args {
     }
 }
 
+/// Each setting must mean something to one of the kernels, and be a choice of its knob.
+fn check_settings(settings: &BTreeMap<String, i64>, kernels: &[&Kernel]) -> Outcome {
+    for (name, value) in settings {
+        let mut known = false;
+        for kernel in kernels {
+            known |= kernel.dims.values().any(|dim| dim.name == *name);
+            for generic in kernel.generics.values().filter(|generic| generic.name == *name) {
+                known |= !matches!(generic.kind, GenericKind::DType(_));
+                if let GenericKind::Knob(choices) = &generic.kind
+                    && !choices.contains(value)
+                {
+                    let message = format!(
+                        "--knob {name}={value}: the choices of kernel `{}` are {choices:?}",
+                        kernel.name
+                    );
+                    return Err(Failure::Usage(message));
+                }
+            }
+        }
+        if !known {
+            let message = format!(
+                "--knob {name}={value}: no kernel has a knob, constant or dimension `{name}`"
+            );
+            return Err(Failure::Usage(message));
+        }
+    }
+    Ok(())
+}
+
 impl RowReport {
     /// A bug of the compiler is no result of a verification, but a failure of its own.
     fn new(path: &Path, row: Row, time: Duration) -> Result<RowReport, Failure> {
         let passed = row.passed();
         let (worst, error) = match (row.failure, row.closest) {
             (Some(failure), _) => {
-                let numbers = failure.numbers.iter().map(|(name, value)| format!("{name}={value} "));
+                let numbers =
+                    failure.numbers.iter().map(|(name, value)| format!("{name}={value} "));
                 let case = numbers.collect::<String>() + &failure.case.to_string();
                 match failure.what {
                     What::Wrong(judged) => (Some(Worst::new(&judged, case)), None),

@@ -71,6 +71,12 @@ impl Place {
             // As for any new file; the process's mask takes away what it takes away.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        builder.tempfile_in(folder)
+        // The name of the temporary file, which its errors carry, would only puzzle.
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "its folder does not exist");
+        builder.tempfile_in(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(),
+            io::ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied.into(),
+            _ => error,
+        })
     }
 }
