@@ -14,7 +14,8 @@ fn run(pass: &pipeline::Pass, kernel: &Kernel) -> Kernel {
 
 #[test]
 fn each_pass_rests_after_one_run() {
-    for pass in PASSES {
+    // `masks` would split again what it left mixed, and find nothing.
+    for pass in PASSES.iter().filter(|pass| pass.name != "masks") {
         let mut changed = 0;
         for seed in 0..KERNELS {
             let kernel = case(seed).kernel;
@@ -29,15 +30,23 @@ fn each_pass_rests_after_one_run() {
 
 #[test]
 fn writes_stay() {
-    let writes = |kernel: &Kernel| {
+    // `masks` may copy a loop, with its writes.
+    let writes = |kernel: &Kernel, copies: bool| {
         let ops = kernel.walk().into_iter().map(|inst| kernel.insts[inst].op.clone());
-        ops.filter(Op::writes).map(|op| format!("{op:?}")).collect::<Vec<_>>()
+        let mut ops: Vec<_> = ops.filter(Op::writes).map(|op| format!("{op:?}")).collect();
+        if copies {
+            ops.sort();
+            ops.dedup();
+        }
+        ops
     };
     // `fold` may drop a branch that is never taken or a loop without iterations, nothing else.
-    for pass in PASSES.iter().filter(|pass| pass.name != "fold") {
+    for pass in PASSES.iter().filter(|pass| !["fold", "refold"].contains(&pass.name)) {
         for seed in 0..KERNELS {
             let kernel = case(seed).kernel;
-            assert_eq!(writes(&run(pass, &kernel)), writes(&kernel), "{} on {seed}", pass.name);
+            let copies = pass.name == "masks";
+            let after = writes(&run(pass, &kernel), copies);
+            assert_eq!(after, writes(&kernel, copies), "{} on {seed}", pass.name);
         }
     }
 }
