@@ -19,6 +19,8 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tilec-ptxsim", &[]),
     ("tilec-cpu", &["vocab", "ir", "host", "codegen"]),
     ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
+    ("tilec-cache", &[]),
+    ("tilec-tune", &["vocab", "ir", "interp", "driver", "host", "cache", "verify"]),
     ("tilec-kernels", &[]),
     (
         "tilec",

@@ -10,11 +10,12 @@ use tilec_ptxsim::*;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let number = |i: usize, default: usize| args.get(i).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let number =
+        |i: usize, default: usize| args.get(i).and_then(|a| a.parse().ok()).unwrap_or(default);
     let brain = args.get(1).is_some_and(|a| a == "bf16");
     let (seq, heads, d) = (number(2, 1024), number(3, 4), number(4, 64));
     let causal = (brain, d) == (true, 64) || (brain, d) == (false, 128);
-    let problem = attention::Attention { brain, causal, heads, seq, d };
+    let problem = attention::Attention { brain, causal, heads, seq, d, gap: 0, q_scale: 1.0 };
     let module = match Module::parse(&problem.text()) {
         Ok(module) => module,
         Err(e) => return eprintln!("{e}"),

@@ -185,8 +185,13 @@ mod tests {
     #[test]
     fn a_diamond_meets_at_its_join_even_when_one_arm_may_leave() {
         // 0: branch to 3, else 1; 1: guarded exit; 2: jump 4; 3: next; 4: ret
-        let flows =
-            [Flow::Jump(3, true), Flow::Leave(true), Flow::Jump(4, false), Flow::Next, Flow::Leave(false)];
+        let flows = [
+            Flow::Jump(3, true),
+            Flow::Leave(true),
+            Flow::Jump(4, false),
+            Flow::Next,
+            Flow::Leave(false),
+        ];
         assert_eq!(analyse(&flows).reconverge[0], 4);
     }
 

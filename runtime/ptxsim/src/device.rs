@@ -36,7 +36,11 @@ impl Module {
         for f in tree.functions.iter().filter(|f| f.is_entry && f.body.is_some()) {
             kernels.push(decode::decode(&tree, text, f)?);
         }
-        Ok(Module { kernels, variables: decode::module_variables(&tree), files: tree.files.clone() })
+        Ok(Module {
+            kernels,
+            variables: decode::module_variables(&tree),
+            files: tree.files.clone(),
+        })
     }
 
     /// The entries, in text order.
@@ -54,12 +58,17 @@ impl Module {
 pub fn simulate(module: &Module, launch: &Launch, config: &Config) -> Result<Outcome, LaunchError> {
     let kernel = module.kernel(&launch.entry).ok_or_else(|| {
         let known: Vec<&str> = module.kernels.iter().map(|k| k.name.as_str()).collect();
-        LaunchError(format!("there is no entry `{}`; the module has {}", launch.entry, known.join(", ")))
+        LaunchError(format!(
+            "there is no entry `{}`; the module has {}",
+            launch.entry,
+            known.join(", ")
+        ))
     })?;
     let shared_bytes = check_shape(kernel, launch)?;
     let params = pack_params(kernel, launch)?;
     let checks = config.checks == Checks::All;
-    let global = GlobalMemory::new(&launch.buffers, &module.variables, kernel.global_grain, checks).map_err(LaunchError)?;
+    let global = GlobalMemory::new(&launch.buffers, &module.variables, kernel.global_grain, checks)
+        .map_err(LaunchError)?;
     let device = Device {
         kernel,
         files: &module.files,
@@ -71,7 +80,10 @@ pub fn simulate(module: &Module, launch: &Launch, config: &Config) -> Result<Out
         regions: &launch.shared_regions,
         params,
         global,
-        kernels: Kernels::detect(),
+        kernels: match config.lanes {
+            Lanes::Fastest => Kernels::detect(),
+            Lanes::Portable => Kernels::baseline(),
+        },
         releases: Mutex::default(),
     };
     let num_ctas = launch.grid.iter().product::<u32>();
@@ -105,17 +117,26 @@ fn check_shape(kernel: &Kernel, launch: &Launch) -> Result<u64, LaunchError> {
     if let Some(required) = kernel.reqntid
         && required != launch.block
     {
-        return refuse(format!("`{}` requires blocks of {required:?}, not {:?}", kernel.name, launch.block));
+        return refuse(format!(
+            "`{}` requires blocks of {required:?}, not {:?}",
+            kernel.name, launch.block
+        ));
     }
     if let Some(max) = kernel.maxntid
         && threads > max.iter().map(|m| *m as u64).product()
     {
-        return refuse(format!("`{}` allows blocks of {max:?}, not {:?}", kernel.name, launch.block));
+        return refuse(format!(
+            "`{}` allows blocks of {max:?}, not {:?}",
+            kernel.name, launch.block
+        ));
     }
     let [x, y, z] = launch.grid;
     let ctas = x as u64 * y as u64 * z as u64;
     if ctas == 0 || x > 0x7fff_ffff || y > 65535 || z > 65535 || ctas >= 1 << 28 {
-        return refuse(format!("a grid of {:?} is outside the limits [2^31 - 1, 65535, 65535] or has 2^28 CTAs or more", launch.grid));
+        return refuse(format!(
+            "a grid of {:?} is outside the limits [2^31 - 1, 65535, 65535] or has 2^28 CTAs or more",
+            launch.grid
+        ));
     }
     let dynamic = kernel.shared.iter().find(|v| v.bytes.is_none());
     let base = dynamic.map_or(kernel.static_shared_bytes, |v| v.offset);
@@ -142,7 +163,9 @@ fn pack_params(kernel: &Kernel, launch: &Launch) -> Result<Vec<u8>, LaunchError>
             Arg::Value(bytes) => bytes.clone(),
             Arg::Pointer { buffer, offset } => {
                 if *buffer >= launch.buffers.len() {
-                    return Err(LaunchError(format!("argument {i} points into buffer {buffer}, which does not exist")));
+                    return Err(LaunchError(format!(
+                        "argument {i} points into buffer {buffer}, which does not exist"
+                    )));
                 }
                 buffer_address(*buffer).wrapping_add_signed(*offset).to_le_bytes().to_vec()
             }
@@ -243,7 +266,12 @@ fn unwritten_outputs(device: &Device, launch: &Launch, sink: &mut Sink) {
             kernel: device.kernel.name.clone(),
             cta: [0; 3],
             barriers: 0,
-            message: format!("{count} elements of output `{}` were never written: {}{more}", spec.name, places.join("; ")),
+            message: format!(
+                "{count} element{} of output `{}` never written: {}{more}",
+                if count == 1 { "" } else { "s" },
+                spec.name,
+                places.join("; ")
+            ),
             sites: vec![],
             span: Some(Span {
                 space: "global",

@@ -109,8 +109,7 @@ pub fn widen(bits: u32, format: Format) -> f64 {
     if exp == exp_mask {
         return if frac == 0 { sign * f64::INFINITY } else { f64::NAN };
     }
-    let (mantissa, exp) =
-        if exp == 0 { (frac, 1) } else { (frac | 1 << p, exp as i32) };
+    let (mantissa, exp) = if exp == 0 { (frac, 1) } else { (frac | 1 << p, exp as i32) };
     sign * mantissa as f64 * power_of_two(exp - bias - p as i32)
 }
 
@@ -221,7 +220,10 @@ mod tests {
             let wide = widen(h, F16);
             let fast = f16_to_f32(h);
             assert!(wide.is_nan() && fast.is_nan() || wide == fast as f64, "{h:#x}");
-            assert_eq!(wide.is_sign_negative() || wide.is_nan(), fast.is_sign_negative() || fast.is_nan());
+            assert_eq!(
+                wide.is_sign_negative() || wide.is_nan(),
+                fast.is_sign_negative() || fast.is_nan()
+            );
             if !wide.is_nan() {
                 assert_eq!(round_to(wide, F16, Round::NearestEven), h);
                 assert_eq!(f32_to_f16(fast), h);
@@ -257,7 +259,10 @@ mod tests {
             let (a, b, c) = (next(), next(), next());
             let same = |wide: f64, ieee: f32| {
                 let got = round_to(wide, F32, Round::NearestEven);
-                assert!(got == ieee.to_bits() || ieee.is_nan() && wide.is_nan(), "{a:e} {b:e} {c:e}: {got:#x} {ieee:e}");
+                assert!(
+                    got == ieee.to_bits() || ieee.is_nan() && wide.is_nan(),
+                    "{a:e} {b:e} {c:e}: {got:#x} {ieee:e}"
+                );
             };
             same(add_odd(a as f64, b as f64), a + b);
             same(fma_odd(a as f64, b as f64, c as f64), a.mul_add(b, c));

@@ -97,7 +97,8 @@ pub enum Schedule {
 impl Schedule {
     /// `count` different schedules: the four kinds first, random ones after.
     pub fn variety(count: usize) -> Vec<Schedule> {
-        let fixed = [Schedule::RoundRobin, Schedule::Reverse, Schedule::FarAhead(0), Schedule::FarAhead(1)];
+        let fixed =
+            [Schedule::RoundRobin, Schedule::Reverse, Schedule::FarAhead(0), Schedule::FarAhead(1)];
         let random = (0..).map(Schedule::Random);
         fixed.into_iter().chain(random).take(count).collect()
     }
@@ -140,6 +141,17 @@ pub struct Config {
     pub threads: usize,
     /// Whether to count bank conflicts and sectors.
     pub counters: Counters,
+    /// The build of the lane arithmetic; results do not depend on it.
+    pub lanes: Lanes,
+}
+
+/// Which build of the 32-lane loops runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// The fastest this CPU can run.
+    Fastest,
+    /// The one that runs on every CPU.
+    Portable,
 }
 
 /// How much is counted.
@@ -162,6 +174,7 @@ impl Default for Config {
             max_findings: 32,
             threads: 1,
             counters: Counters::Steps,
+            lanes: Lanes::Fastest,
         }
     }
 }
@@ -241,4 +254,3 @@ impl Outcome {
 pub fn buffer_address(index: usize) -> u64 {
     address::buffer_address(index)
 }
-

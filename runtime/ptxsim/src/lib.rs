@@ -12,8 +12,44 @@
 //! What is deliberately absent: time, weak memory orderings beyond races, several launches at once, TMA, wgmma, mbarrier.
 //! An opcode that is not modelled is an error with its line, never a skip.
 //!
-//! The way of the text: [`syntax`] (tokens, tree) → [`decode`] (typed operations, dense registers) → [`cfg`] (meeting points)
-//! → [`exec`] (one worker for each thread) over [`lanes`] (arithmetic) and [`memory`] (bytes and their shadow).
+//! # Example
+//!
+//! ```
+//! use tilec_ptxsim::*;
+//!
+//! let module = Module::parse(
+//!     ".version 8.0
+//!      .target sm_80
+//!      .address_size 64
+//!      .visible .entry number(.param .u64 out)
+//!      {
+//!          .reg .b32 %t;
+//!          .reg .b64 %o;
+//!          mov.u32 %t, %tid.x;
+//!          ld.param.u64 %o, [out];
+//!          mad.wide.u32 %o, %t, 4, %o;
+//!          st.global.b32 [%o], %t;
+//!          ret;
+//!      }",
+//! )?;
+//! let launch = Launch {
+//!     entry: "number".into(),
+//!     grid: [1; 3],
+//!     block: [4, 1, 1],
+//!     dynamic_shared_bytes: 0,
+//!     args: vec![Arg::buffer(0)],
+//!     buffers: vec![Buffer::output("out", Elem::U32, 3)],
+//!     shared_regions: vec![],
+//! };
+//! let outcome = simulate(&module, &launch, &Config::default())?;
+//! assert_eq!(outcome.findings[0].code, Code::OutOfBounds);
+//! assert_eq!(outcome.findings[0].message, "4-byte write at byte 12 of `out`, which has 12 bytes");
+//! assert_eq!(outcome.bytes_of("out"), Some(vec![0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The way of the text: `syntax` (tokens, tree) → `decode` (typed operations, dense registers) → `cfg` (meeting points)
+//! → `exec` (one worker for each thread) over `lanes` (arithmetic) and `memory` (bytes and their shadow).
 
 #![warn(missing_docs)]
 
@@ -27,6 +63,7 @@ mod hash;
 mod lanes;
 mod launch;
 mod memory;
+pub mod mutate;
 mod numerics;
 mod program;
 mod regs;
@@ -38,8 +75,8 @@ pub use decode::opcodes;
 pub use device::{MAX_SHARED_BYTES, Module, simulate};
 pub use finding::{Code, Effect, Finding, Site, SourcePos, Span};
 pub use launch::{
-    Arg, Checks, Config, Counters, Delivery, FinalBuffer, Launch, LaunchError, Outcome, Schedule, SharedRegion,
-    buffer_address,
+    Arg, Checks, Config, Counters, Delivery, FinalBuffer, Lanes, Launch, LaunchError, Outcome,
+    Schedule, SharedRegion, buffer_address,
 };
 pub use memory::buffer::{Buffer, Contents, Direction, Elem, Fill};
 pub use memory::view::View;

@@ -1,5 +1,5 @@
-//! The freedom PTX leaves in numbers, as models. A kernel is right only if its results hold under every model: then
-//! they hold on any conforming GPU.
+//! The freedom PTX leaves in numbers, as models: its corners, and points between. A test passes only if it passes under
+//! every model.
 //!
 //! Bounds are those of the PTX ISA, sections 9.7.3 and 9.7.4 (`ex2`, `lg2`, `rcp`, `div`, `tanh`, `sqrt`, `rsqrt`,
 //! `sin`, `cos`). Results that the ISA fixes (zeros, infinities, NaN, `ex2(±0) = 1`) are never moved.
@@ -46,7 +46,8 @@ pub struct Numerics {
 
 impl Numerics {
     /// The reference machine: correctly rounded approximations, sequential sums.
-    pub const REFERENCE: Numerics = Numerics { approx: ApproxModel::Nearest, sum: SumModel::Sequential };
+    pub const REFERENCE: Numerics =
+        Numerics { approx: ApproxModel::Nearest, sum: SumModel::Sequential };
 
     /// The machines a test has to pass: every corner of the freedom.
     pub fn all() -> Vec<Numerics> {
@@ -115,7 +116,9 @@ pub fn divide(a: f32, b: f32, model: ApproxModel, lane: u32) -> f32 {
 pub fn approximate_half(op: Approx, brain: bool, x: f32, model: ApproxModel, lane: u32) -> f64 {
     let wide = x as f64;
     let (exact, error) = match op {
-        Approx::Tanh => (wide.tanh(), Bound::Absolute(if brain { pow2(-8.0) } else { pow2(-10.987) })),
+        Approx::Tanh => {
+            (wide.tanh(), Bound::Absolute(if brain { pow2(-8.0) } else { pow2(-10.987) }))
+        }
         _ => (wide.exp2(), Bound::Relative(if brain { pow2(-7.0) } else { pow2(-9.9) })),
     };
     let unit = direction(model, lane, x.to_bits() as u64);
@@ -123,11 +126,14 @@ pub fn approximate_half(op: Approx, brain: bool, x: f32, model: ApproxModel, lan
         return exact;
     }
     // Half of the bound is left to the rounding that follows.
-    exact + 0.5 * unit * match error {
-        Bound::Relative(e) => e * exact.abs(),
-        Bound::Absolute(e) => e,
-        Bound::Ulps(_) => 0.0,
-    }
+    exact
+        + 0.5
+            * unit
+            * match error {
+                Bound::Relative(e) => e * exact.abs(),
+                Bound::Absolute(e) => e,
+                Bound::Ulps(_) => 0.0,
+            }
 }
 
 /// Where in the error interval the model sits, from -1 to 1.
@@ -137,7 +143,9 @@ fn direction(model: ApproxModel, lane: u32, operand: u64) -> f64 {
         ApproxModel::High => 1.0,
         ApproxModel::Low => -1.0,
         ApproxModel::Scatter(seed) => {
-            let h = crate::hash::mix(seed ^ operand.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (lane as u64) << 17);
+            let h = crate::hash::mix(
+                seed ^ operand.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (lane as u64) << 17,
+            );
             (h >> 11) as f64 / (1u64 << 52) as f64 - 1.0
         }
     }

@@ -34,6 +34,7 @@ pub struct Inst {
 }
 
 /// Two-operand operations on the 32-bit file. `H` forms work on 16-bit values.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bin32 {
     Add, Sub, MulLo, MulHiS, MulHiU, MinS, MaxS, MinU, MaxU, And, Or, Xor, Shl, ShrU, ShrS,
@@ -42,6 +43,7 @@ pub enum Bin32 {
 }
 
 /// One-operand operations on the 32-bit file.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Un32 {
     Mov, Not, NotH, Neg, Abs, NegH, AbsH, Popc, Clz, Brev, FNeg, FAbs, HNeg, HAbs, H2Neg, H2Abs, Ftz,
@@ -51,12 +53,14 @@ pub enum Un32 {
 }
 
 /// Three-operand operations on the 32-bit file.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tern32 {
     MadLo, MadLoH, MadHiS, MadHiU, SadS, SadU, BfeU, BfeS, Fma, ShfLWrap, ShfLClamp, ShfRWrap, ShfRClamp, Prmt,
 }
 
 /// Two-operand operations on the 64-bit file.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bin64 {
     Add, Sub, MulLo, MulHiS, MulHiU, MinS, MaxS, MinU, MaxU, And, Or, Xor,
@@ -64,46 +68,57 @@ pub enum Bin64 {
 }
 
 /// One-operand operations on the 64-bit file.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Un64 { Mov, Not, Neg, Abs, Brev, FNeg, FAbs, FSqrt, FRcp }
 
 /// Shifts of a 64-bit value by a 32-bit amount.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shift64 { Left, RightU, RightS }
 
 /// Integer division and remainder; a zero divisor is reported.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Division { pub signed: bool, pub remainder: bool, pub bits: u32 }
 
 /// The scalar types a comparison or conversion can name.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scalar { U8, U16, U32, U64, S8, S16, S32, S64, F16, Bf16, F32, F64 }
 
 /// Comparison relations; `u` forms are also true for NaN.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation { Eq, Ne, Lt, Le, Gt, Ge, Equ, Neu, Ltu, Leu, Gtu, Geu, Num, Nan }
 
 /// Boolean operations on predicates.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logic { And, Or, Xor }
 
 /// Half-precision arithmetic, on one or two elements of a register.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalfOp { Add, Sub, Mul, Fma, FmaRelu, Min, Max, MinNan, MaxNan }
 
 /// Element kind and count of a half-precision operation.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HalfType { pub brain: bool, pub packed: bool, pub flush: bool }
 
 /// f32 arithmetic with a rounding mode other than nearest-even, or that is rare enough not to need a fast loop.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ieee { Add, Mul, Fma, Div, Rcp, Sqrt }
 
 /// Functions whose PTX definition gives an error bound instead of a result.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approx { Ex2, Lg2, Rcp, Sqrt, Rsqrt, Sin, Cos, Tanh }
 
 /// What `testp` asks.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class { Finite, Infinite, Number, NotANumber, Normal, Subnormal }
 
@@ -122,10 +137,12 @@ pub struct Conversion {
 }
 
 /// A register of any class, as a data operand of a load, store or generic lane loop.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reg { R(R), D(D), P(P), Sink }
 
 /// Special registers.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
     Tid(u8), Ntid(u8), Ctaid(u8), Nctaid(u8), Laneid, Warpid, Nwarpid, Smid,
@@ -133,6 +150,7 @@ pub enum Special {
 }
 
 /// Lane-local arithmetic: everything that reads and writes registers of one lane only.
+#[rustfmt::skip]
 #[derive(Clone, Debug)]
 pub enum Alu {
     Bin32(Bin32, R, R, R),
@@ -212,6 +230,7 @@ pub struct Access {
 }
 
 /// Read-modify-write operations.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtomOp { Add, Min, Max, And, Or, Xor, Exch, Cas, Inc, Dec }
 
@@ -228,6 +247,7 @@ pub struct Atom {
 }
 
 /// Operand types of atomics.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtomType { U32, S32, U64, S64, B16, B32, B64, F32, F64, F16, Bf16, F16x2, Bf16x2 }
 
@@ -236,7 +256,12 @@ impl AtomType {
     pub fn bytes(self) -> u32 {
         match self {
             AtomType::F16 | AtomType::Bf16 | AtomType::B16 => 2,
-            AtomType::U32 | AtomType::S32 | AtomType::B32 | AtomType::F32 | AtomType::F16x2 | AtomType::Bf16x2 => 4,
+            AtomType::U32
+            | AtomType::S32
+            | AtomType::B32
+            | AtomType::F32
+            | AtomType::F16x2
+            | AtomType::Bf16x2 => 4,
             AtomType::U64 | AtomType::S64 | AtomType::B64 | AtomType::F64 => 8,
         }
     }
@@ -272,18 +297,22 @@ pub struct Mma {
 }
 
 /// Lane selection of `shfl`.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShflMode { Up, Down, Bfly, Idx }
 
 /// Reductions over a warp.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReduxOp { Add, MinS, MaxS, MinU, MaxU, And, Or, Xor }
 
 /// `vote` modes.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoteMode { All, Any, Uni, Ballot }
 
 /// Reductions of `bar.red`.
+#[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BarRed { Popc(R), And(P), Or(P) }
 
@@ -301,6 +330,7 @@ pub struct Barrier {
 pub type ParamCopy = (u32, u32, u32);
 
 /// An operation.
+#[rustfmt::skip]
 #[derive(Clone, Debug)]
 pub enum Op {
     Alu(Alu),

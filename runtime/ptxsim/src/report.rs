@@ -12,7 +12,11 @@ impl fmt::Display for Finding {
         };
         writeln!(f, "{severity}[{}]: {}", self.code.name(), self.message)?;
         let [x, y, z] = self.cta;
-        write!(f, "  kernel {}, cta ({x},{y},{z})", self.kernel)?;
+        if self.sites.is_empty() {
+            write!(f, "  kernel {}, at the end of the launch", self.kernel)?;
+        } else {
+            write!(f, "  kernel {}, cta ({x},{y},{z})", self.kernel)?;
+        }
         if self.barriers > 0 {
             write!(f, ", after barrier #{}", self.barriers)?;
         }
@@ -29,7 +33,14 @@ impl fmt::Display for Finding {
             }
         }
         if let Some(span) = &self.span {
-            write!(f, "  bytes: {}..{} of {} `{}`", span.start, span.start + span.bytes as i64, span.space, span.name)?;
+            write!(
+                f,
+                "  bytes: {}..{} of {} `{}`",
+                span.start,
+                span.start + span.bytes as i64,
+                span.space,
+                span.name
+            )?;
             if let Some(element) = &span.element {
                 write!(f, " ({element})")?;
             }
@@ -154,7 +165,9 @@ fn quote(out: &mut String, text: &str) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 => write!(out, "\\u{:04x}", c as u32).expect("writing to a string"),
+            c if (c as u32) < 0x20 => {
+                write!(out, "\\u{:04x}", c as u32).expect("writing to a string")
+            }
             c => out.push(c),
         }
     }

@@ -91,7 +91,11 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) fn new(kernel: &Kernel, tally: &Tally, space_of: impl Fn(Pc) -> &'static str) -> Stats {
+    pub(crate) fn new(
+        kernel: &Kernel,
+        tally: &Tally,
+        space_of: impl Fn(Pc) -> &'static str,
+    ) -> Stats {
         let mut stats = Stats { warp_instructions: tally.steps, ..Stats::default() };
         let mut loops: BTreeMap<Option<u32>, BTreeMap<&str, u64>> = BTreeMap::new();
         for (pc, count) in tally.executed.iter().enumerate().filter(|(_, n)| **n > 0) {
@@ -146,7 +150,11 @@ impl fmt::Display for Stats {
             }
         }
         for t in self.traffic.iter().filter(|t| t.actual > t.ideal) {
-            writeln!(f, "  ptx:{}: {} {} for {} ideal  `{}`", t.ptx_line, t.actual, t.space, t.ideal, t.ptx)?;
+            writeln!(
+                f,
+                "  ptx:{}: {} {} for {} ideal  `{}`",
+                t.ptx_line, t.actual, t.space, t.ideal, t.ptx
+            )?;
         }
         for (line, count) in &self.divergence {
             writeln!(f, "divergence: ptx:{line} split a warp {count} times")?;

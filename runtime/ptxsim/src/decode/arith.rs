@@ -85,12 +85,18 @@ pub fn add_sub(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
         "s64" | "u64" => bin64(cx, if sub { Bin64::Sub } else { Bin64::Add }, o),
         "f32" if sub => {
             let [d, a, b] = cx.exactly(o)?;
-            let plain = !m.take("ftz") && !m.take("sat");
+            let (flush, saturate) = (m.take("ftz"), m.take("sat"));
             let round = m.round().unwrap_or(Round::NearestEven);
-            if !plain || round != Round::NearestEven {
+            let (d, a, b) = (cx.dst_r(d)?, cx.r(a)?, cx.r(b)?);
+            if round == Round::NearestAway {
                 return m.unknown();
             }
-            Ok(Op::Alu(Alu::Bin32(Bin32::FSub, cx.dst_r(d)?, cx.r(a)?, cx.r(b)?)))
+            if round == Round::NearestEven && !flush && !saturate {
+                return Ok(Op::Alu(Alu::Bin32(Bin32::FSub, d, a, b)));
+            }
+            let negated = cx.names.temp_r();
+            cx.prologue.push(Op::Alu(Alu::Un32(Un32::FNeg, negated, b)));
+            Ok(Op::Alu(Alu::Ieee { op: Ieee::Add, round, flush, saturate, d, a, b: negated, c: a }))
         }
         "f32" => ieee(cx, Ieee::Add, m, o, Some(Round::NearestEven)),
         "f64" => {
@@ -116,7 +122,9 @@ pub fn mul(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     match (m.first()?, ty) {
         ("lo", "s16" | "u16") => bin16(cx, Bin32::MulLoH, o),
         ("hi", "s16" | "u16") => bin16(cx, if signed { Bin32::MulHiSH } else { Bin32::MulHiUH }, o),
-        ("wide", "s16" | "u16") => bin16(cx, if signed { Bin32::MulWideSH } else { Bin32::MulWideUH }, o),
+        ("wide", "s16" | "u16") => {
+            bin16(cx, if signed { Bin32::MulWideSH } else { Bin32::MulWideUH }, o)
+        }
         ("lo", "s32" | "u32") => bin32(cx, Bin32::MulLo, o),
         ("hi", "s32" | "u32") => bin32(cx, if signed { Bin32::MulHiS } else { Bin32::MulHiU }, o),
         ("wide", "s32" | "u32") => {
@@ -141,7 +149,9 @@ pub fn mad(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
         ("lo", "s16" | "u16") => {
             Alu::Tern32(Tern32::MadLoH, cx.dst_r(d)?, cx.h(a)?, cx.h(b)?, cx.h(c)?)
         }
-        ("lo", "s32" | "u32") => Alu::Tern32(Tern32::MadLo, cx.dst_r(d)?, cx.r(a)?, cx.r(b)?, cx.r(c)?),
+        ("lo", "s32" | "u32") => {
+            Alu::Tern32(Tern32::MadLo, cx.dst_r(d)?, cx.r(a)?, cx.r(b)?, cx.r(c)?)
+        }
         ("hi", "s32" | "u32") => {
             let op = if signed { Tern32::MadHiS } else { Tern32::MadHiU };
             Alu::Tern32(op, cx.dst_r(d)?, cx.r(a)?, cx.r(b)?, cx.r(c)?)
@@ -178,7 +188,12 @@ pub fn div(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
             if m.take("full") || m.take("approx") {
                 let flush = m.take("ftz");
                 let [d, a, b] = cx.exactly(o)?;
-                return Ok(Op::Alu(Alu::ApproxDiv { flush, d: cx.dst_r(d)?, a: cx.r(a)?, b: cx.r(b)? }));
+                return Ok(Op::Alu(Alu::ApproxDiv {
+                    flush,
+                    d: cx.dst_r(d)?,
+                    a: cx.r(a)?,
+                    b: cx.r(b)?,
+                }));
             }
             ieee(cx, Ieee::Div, m, o, None)
         }
@@ -236,6 +251,8 @@ pub fn approx(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     let (d, a) = (cx.dst_r(d)?, cx.r(a)?);
     match m.last()? {
         "f32" => Ok(Op::Alu(Alu::Approx { op, flush, d, a })),
+        // Subnormal f16 results are kept; ex2 of bf16 always flushes.
+        "f16" | "f16x2" if flush => m.unknown(),
         ty if matches!(op, Approx::Ex2 | Approx::Tanh) => match half::half_type(ty, flush) {
             Some(ty) => Ok(Op::Alu(Alu::ApproxHalf { op, ty, d, a })),
             None => m.unknown(),
@@ -356,7 +373,15 @@ pub fn shift(cx: &mut Decoder, m: &mut Mods, o: Ops) -> Decoded<Op> {
     let ty = m.last()?;
     let [d, a, b] = cx.exactly(o)?;
     let signed = ty.starts_with('s');
-    let pick = |l, u, s| if left { l } else if signed { s } else { u };
+    let pick = |l, u, s| {
+        if left {
+            l
+        } else if signed {
+            s
+        } else {
+            u
+        }
+    };
     Ok(Op::Alu(match ty {
         "b16" | "u16" | "s16" => {
             let op = pick(Bin32::ShlH, Bin32::ShrUH, Bin32::ShrSH);

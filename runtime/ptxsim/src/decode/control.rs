@@ -73,7 +73,11 @@ fn copies(
     inward: bool,
 ) -> Decoded<Box<[ParamCopy]>> {
     if actual.len() != formal.len() {
-        return cx.error(format!("`{name}` has {} of these parameters, here are {}", formal.len(), actual.len()));
+        return cx.error(format!(
+            "`{name}` has {} of these parameters, here are {}",
+            formal.len(),
+            actual.len()
+        ));
     }
     let mut out = vec![];
     for (operand, (callee, bytes)) in actual.iter().zip(formal) {

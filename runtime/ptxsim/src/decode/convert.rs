@@ -40,18 +40,15 @@ pub fn mov(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     {
         let d = match (ty, cx.dst(d)?) {
             ("u32" | "b32", Reg::R(d)) => d,
-            ("u64" | "b64", Reg::D(wide)) => {
-                let t = cx.names.temp_r();
-                cx.prologue.push(Op::Alu(Alu::Special(t, *special)));
-                return Ok(Op::Alu(Alu::Extend { signed: false, d: wide, a: t }));
-            }
             _ => return cx.error(format!("`{name}` is a 32-bit value")),
         };
         return Ok(Op::Alu(Alu::Special(d, *special)));
     }
     Ok(Op::Alu(match ty {
         "pred" => Alu::PredMov(cx.dst_p(d)?, cx.p(a)?),
-        "b16" | "u16" | "s16" | "f16" | "bf16" | "b8" | "u8" | "s8" => Alu::Un32(Un32::Mov, cx.dst_r(d)?, cx.h(a)?),
+        "b16" | "u16" | "s16" | "f16" | "bf16" | "b8" | "u8" | "s8" => {
+            Alu::Un32(Un32::Mov, cx.dst_r(d)?, cx.h(a)?)
+        }
         "b32" | "u32" | "s32" | "f32" => match (d, a) {
             (Operand::Vector(_), _) => {
                 let parts = cx.elements(d, 2)?;
@@ -75,9 +72,10 @@ pub fn mov(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
                 let parts = cx.elements(d, 2)?;
                 Alu::Split64(optional(cx, &parts[0])?, optional(cx, &parts[1])?, cx.d(a)?)
             }
-            (_, Operand::Vector(v)) if v.len() == 4 => {
-                Alu::Join64x4(cx.dst_d(d)?, [cx.h(&v[0])?, cx.h(&v[1])?, cx.h(&v[2])?, cx.h(&v[3])?])
-            }
+            (_, Operand::Vector(v)) if v.len() == 4 => Alu::Join64x4(
+                cx.dst_d(d)?,
+                [cx.h(&v[0])?, cx.h(&v[1])?, cx.h(&v[2])?, cx.h(&v[3])?],
+            ),
             (_, Operand::Vector(_)) => {
                 let parts = cx.elements(a, 2)?;
                 Alu::Join64(cx.dst_d(d)?, cx.r(&parts[0])?, cx.r(&parts[1])?)
@@ -100,16 +98,14 @@ fn optional(cx: &mut Decoder, operand: &Operand) -> Decoded<Option<R>> {
 pub fn selp(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     let [d, a, b, p] = cx.exactly(o)?;
     Ok(Op::Alu(match scalar(m.last()?) {
-        Some(Scalar::U16 | Scalar::S16 | Scalar::F16 | Scalar::Bf16) => {
-            Alu::Sel32(cx.dst_r(d)?, cx.h(a)?, cx.h(b)?, cx.p(p)?)
-        }
+        Some(Scalar::U16 | Scalar::S16) => Alu::Sel32(cx.dst_r(d)?, cx.h(a)?, cx.h(b)?, cx.p(p)?),
         Some(Scalar::U32 | Scalar::S32 | Scalar::F32) => {
             Alu::Sel32(cx.dst_r(d)?, cx.r(a)?, cx.r(b)?, cx.p(p)?)
         }
         Some(Scalar::U64 | Scalar::S64 | Scalar::F64) => {
             Alu::Sel64(cx.dst_d(d)?, cx.d(a)?, cx.d(b)?, cx.p(p)?)
         }
-        Some(Scalar::U8 | Scalar::S8) | None => return m.unknown(),
+        Some(Scalar::U8 | Scalar::S8 | Scalar::F16 | Scalar::Bf16) | None => return m.unknown(),
     }))
 }
 
@@ -200,7 +196,9 @@ fn fast_conversion(c: Conversion, dst: Reg, src: Reg) -> Option<Alu> {
         (U32 | S32, U8, Reg::R(d), Reg::R(a)) => Alu::Un32(Un32::ZeroExtend8, d, a),
         (U32 | S32, S16, Reg::R(d), Reg::R(a)) => Alu::Un32(Un32::SignExtend16, d, a),
         (U32 | S32, S8, Reg::R(d), Reg::R(a)) => Alu::Un32(Un32::SignExtend8, d, a),
-        (U16, U32 | S32, Reg::R(d), Reg::R(a)) if c.dst_bits == 16 => Alu::Un32(Un32::ZeroExtend16, d, a),
+        (U16, U32 | S32, Reg::R(d), Reg::R(a)) if c.dst_bits == 16 => {
+            Alu::Un32(Un32::ZeroExtend16, d, a)
+        }
         (F32, F16, Reg::R(d), Reg::R(a)) => Alu::Un32(Un32::F16ToF32, d, a),
         (F32, Bf16, Reg::R(d), Reg::R(a)) => Alu::Un32(Un32::Bf16ToF32, d, a),
         (F16, F32, Reg::R(d), Reg::R(a)) if nearest => Alu::Un32(Un32::F32ToF16, d, a),

@@ -64,9 +64,17 @@ const RELATIONS: &[(&str, Relation)] = &[
 
 /// `setp.rel{.logic}{.ftz}.type p{|q}, a, b{, c}`: `p = rel(a,b) logic c`, `q = !rel(a,b) logic c`.
 pub fn setp(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
-    let Some(ty) = scalar(m.last()?) else {
+    let name = m.last()?;
+    let Some(ty) = scalar(name) else {
         return m.unknown();
     };
+    // Untyped bits are equal or not; lo, ls, hi and hs are the unsigned order.
+    let unsigned_only = m.has(&["lo", "ls", "hi", "hs"]);
+    if name.starts_with('b') && ty != Scalar::Bf16 && !m.has(&["eq", "ne"])
+        || unsigned_only && !name.starts_with('u')
+    {
+        return m.unknown();
+    }
     let Some(rel) = m.choose(RELATIONS) else {
         return m.unknown();
     };

@@ -8,8 +8,23 @@ use crate::syntax::ast::{Operand, Space};
 
 /// Caching and eviction hints change no result.
 const HINTS: &[&str] = &[
-    "nc", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "weak", "L1::no_allocate", "L1::evict_last", "L1::evict_first",
-    "L1::evict_normal", "L1::evict_unchanged", "L2::64B", "L2::128B", "L2::256B",
+    "nc",
+    "ca",
+    "cg",
+    "cs",
+    "lu",
+    "cv",
+    "wb",
+    "wt",
+    "weak",
+    "L1::no_allocate",
+    "L1::evict_last",
+    "L1::evict_first",
+    "L1::evict_normal",
+    "L1::evict_unchanged",
+    "L2::64B",
+    "L2::128B",
+    "L2::256B",
 ];
 
 const SCOPES: &[&str] = &["cta", "cluster", "gpu", "sys"];
@@ -131,7 +146,7 @@ pub fn atom(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     m.drop_all(SCOPES);
     use AtomType::*;
     let known = match op {
-        AtomOp::Add => !matches!(ty, B16 | B32 | B64),
+        AtomOp::Add => !matches!(ty, B16 | B32 | B64 | S64),
         AtomOp::Min | AtomOp::Max => matches!(ty, U32 | S32 | U64 | S64),
         AtomOp::And | AtomOp::Or | AtomOp::Xor | AtomOp::Exch => matches!(ty, B32 | B64),
         AtomOp::Cas => matches!(ty, B16 | B32 | B64),
@@ -150,7 +165,9 @@ pub fn atom(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     let b = cx.source(&rest[1], bits)?;
     let c = rest.get(2).map(|c| cx.source(c, bits)).transpose()?;
     match addr.space {
-        Space::Local | Space::Const | Space::Param => return cx.error("atomics work on global and shared memory"),
+        Space::Local | Space::Const | Space::Param => {
+            return cx.error("atomics work on global and shared memory");
+        }
         Space::Global | Space::Generic => cx.grain = cx.grain.min(ty.bytes()),
         Space::Shared => {}
     }

@@ -10,6 +10,7 @@ mod mods;
 mod names;
 mod operands;
 mod sync;
+mod target;
 
 use mods::OPCODES;
 
@@ -58,6 +59,9 @@ pub fn decode(tree: &Tree, source: &str, entry: &Function) -> Decoded<Kernel> {
     decoder.finish(entry)
 }
 
+/// Offset and bytes of parameters in the local frame.
+type Blocks = Vec<(u32, u32)>;
+
 /// A branch whose target is still a label.
 struct Fixup {
     pc: usize,
@@ -89,7 +93,8 @@ pub(crate) struct Decoder<'t> {
     labels: BTreeMap<String, Pc>,
     targets: BTreeMap<String, Vec<String>>,
     fixups: Vec<Fixup>,
-    entries: BTreeMap<String, (Pc, Vec<(u32, u32)>, Vec<(u32, u32)>)>,
+    /// Device functions decoded so far: entry, parameters, results.
+    entries: BTreeMap<String, (Pc, Blocks, Blocks)>,
     loop_of: Vec<Option<u32>>,
     loops: Vec<LoopInfo>,
     in_entry: bool,
@@ -242,7 +247,11 @@ impl<'t> Decoder<'t> {
         }
         // A body may end without `ret`, or with a label: control that falls off returns.
         let last = if is_entry { Op::Exit } else { Op::Return };
-        self.push(None, last, Site { line: function.line, text: "end of function".into(), loc: None });
+        self.push(
+            None,
+            last,
+            Site { line: function.line, text: "end of function".into(), loc: None },
+        );
         self.names.close();
         self.connect(start)
     }
@@ -304,9 +313,18 @@ impl<'t> Decoder<'t> {
         let text = self.source[i.span.0..i.span.1].split_whitespace().collect::<Vec<_>>().join(" ");
         let site = Site { line: i.line, text, loc };
         let mut guard = match &i.guard {
-            Some((name, negated)) => Some(Guard { pred: self.names.pred(name, i.line)?, negated: *negated }),
+            Some((name, negated)) => {
+                Some(Guard { pred: self.names.pred(name, i.line)?, negated: *negated })
+            }
             None => None,
         };
+        let (needs, has) = (target::needs(&i.opcode), target::architecture(&self.tree.target));
+        if needs > has {
+            return self.error(format!(
+                "`{}` needs sm_{needs}, and the module is for {}",
+                i.opcode, self.tree.target
+            ));
+        }
         let mut mods = Mods::new(&i.opcode, i.line);
         let decode = mods::lookup(mods.name)
             .ok_or_else(|| PtxError::new(i.line, format!("unknown opcode `{}`", i.opcode)))?;
@@ -355,7 +373,12 @@ impl<'t> Decoder<'t> {
             match &mut self.code[fixup.pc].op {
                 Op::Branch { target, .. } => *target = resolved[0],
                 Op::BranchIndexed { targets, .. } => *targets = resolved.into(),
-                _ => return Err(PtxError::new(fixup.line, "a label is not an operand of this opcode")),
+                _ => {
+                    return Err(PtxError::new(
+                        fixup.line,
+                        "a label is not an operand of this opcode",
+                    ));
+                }
             }
         }
         let relative = |pc: Pc| pc - start as Pc;
@@ -377,7 +400,13 @@ impl<'t> Decoder<'t> {
         // The appended return is the main exit only when control can reach it.
         let flows_end = flows.len() - 1;
         let reachable_end = flows_end == 0
-            || !matches!(flows[flows_end - 1], Flow::Jump(_, false) | Flow::Many(_, false) | Flow::Leave(false) | Flow::Trap(false))
+            || !matches!(
+                flows[flows_end - 1],
+                Flow::Jump(_, false)
+                    | Flow::Many(_, false)
+                    | Flow::Leave(false)
+                    | Flow::Trap(false)
+            )
             || self.labels.values().any(|l| relative(*l) as usize == flows_end);
         let mut flows = flows;
         if !reachable_end {
@@ -396,7 +425,10 @@ impl<'t> Decoder<'t> {
         let base = self.loops.len() as u32;
         self.loop_of.extend(analysis.loop_of.iter().map(|l| l.map(|l| l + base)));
         self.loops.extend(
-            analysis.loops.iter().map(|l| LoopInfo { header: l.header + start as Pc, depth: l.depth }),
+            analysis
+                .loops
+                .iter()
+                .map(|l| LoopInfo { header: l.header + start as Pc, depth: l.depth }),
         );
         Ok(())
     }

@@ -7,9 +7,10 @@ use crate::program::{Op, Scalar};
 use crate::syntax::PtxError;
 use crate::syntax::ast::{Operand, Space};
 
-type DecodeFn = for<'d, 't, 'm> fn(&'d mut Decoder<'t>, &'m mut Mods<'_>, &'m [Operand]) -> Decoded<Op>;
+type DecodeFn =
+    for<'d, 't, 'm> fn(&'d mut Decoder<'t>, &'m mut Mods<'_>, &'m [Operand]) -> Decoded<Op>;
 
-/// Every opcode that is modelled. Each has a file in `tests/ptx` that runs it, which a test demands.
+/// Every opcode that is modelled. Each has a file in `tests/suite/ops` that runs it, which a test demands.
 pub const OPCODES: &[(&str, DecodeFn)] = &[
     ("abs", arith::unary),
     ("activemask", sync::activemask),
@@ -112,6 +113,11 @@ impl<'a> Mods<'a> {
         found.is_some()
     }
 
+    /// Whether any of `parts` is there.
+    pub fn has(&self, parts: &[&str]) -> bool {
+        self.parts.iter().any(|p| parts.contains(p))
+    }
+
     /// Removes any of `parts`.
     pub fn drop_all(&mut self, parts: &[&str]) {
         self.parts.retain(|p| !parts.contains(p));
@@ -119,11 +125,10 @@ impl<'a> Mods<'a> {
 
     /// Removes the first suffix found in `table` and returns its meaning.
     pub fn choose<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
-        let (at, value) = self
-            .parts
-            .iter()
-            .enumerate()
-            .find_map(|(i, p)| table.iter().find(|(name, _)| name == p).map(|(_, v)| (i, *v)))?;
+        let (at, value) =
+            self.parts.iter().enumerate().find_map(|(i, p)| {
+                table.iter().find(|(name, _)| name == p).map(|(_, v)| (i, *v))
+            })?;
         self.parts.remove(at);
         Some(value)
     }
@@ -142,7 +147,7 @@ impl<'a> Mods<'a> {
 
     /// `.v2` and `.v4`.
     pub fn vector(&mut self) -> usize {
-        self.choose(&[("v2", 2), ("v4", 4), ("v8", 8)]).unwrap_or(1)
+        self.choose(&[("v2", 2), ("v4", 4)]).unwrap_or(1)
     }
 
     pub fn space(&mut self) -> Space {

@@ -48,18 +48,26 @@ impl Names {
     pub fn declare(&mut self, ty: &str, names: &[(String, Option<u32>)], line: u32) -> Decoded<()> {
         let bits = match ty {
             "pred" => 1,
-            _ => 8 * parse_type_bytes(ty)
-                .ok_or_else(|| PtxError::new(line, format!("registers of type `.{ty}` are not modelled")))?
-                as u32,
+            _ => {
+                8 * parse_type_bytes(ty).ok_or_else(|| {
+                    PtxError::new(line, format!("registers of type `.{ty}` are not modelled"))
+                })? as u32
+            }
         };
         let Some(scope) = self.scopes.last_mut() else {
             return Err(PtxError::new(line, "a register outside a function"));
         };
         for (name, count) in names {
-            match count {
-                Some(n) => scope.families.insert(name.clone(), (*n, bits)).map(|_| ()),
-                None => scope.names.insert(name.clone(), bits).map(|_| ()),
+            let old = match count {
+                Some(n) => scope.families.insert(name.clone(), (*n, bits)).is_some(),
+                None => scope.names.insert(name.clone(), bits).is_some(),
             };
+            if old {
+                return Err(PtxError::new(
+                    line,
+                    format!("register `{name}` is declared twice in this scope"),
+                ));
+            }
         }
         Ok(())
     }
@@ -74,7 +82,8 @@ impl Names {
                 return Some(*slot);
             }
             let member = scope.families.get(family).filter(|(count, _)| {
-                index.parse::<u32>().is_ok_and(|i| i < *count) && (index == "0" || !index.starts_with('0'))
+                index.parse::<u32>().is_ok_and(|i| i < *count)
+                    && (index == "0" || !index.starts_with('0'))
             });
             if let Some(bits) = scope.names.get(name).copied().or(member.map(|m| m.1)) {
                 let reg = match bits {

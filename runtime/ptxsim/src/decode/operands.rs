@@ -7,10 +7,13 @@ use crate::syntax::ast::{Operand, Space};
 
 impl Decoder<'_> {
     /// Demands exactly `N` operands.
-    pub(super) fn exactly<'o, const N: usize>(&self, operands: &'o [Operand]) -> Decoded<&'o [Operand; N]> {
-        operands
-            .try_into()
-            .or_else(|_| self.error(format!("this opcode has {N} operands, here are {}", operands.len())))
+    pub(super) fn exactly<'o, const N: usize>(
+        &self,
+        operands: &'o [Operand],
+    ) -> Decoded<&'o [Operand; N]> {
+        operands.try_into().or_else(|_| {
+            self.error(format!("this opcode has {N} operands, here are {}", operands.len()))
+        })
     }
 
     /// A source of 32 bits or fewer.
@@ -83,7 +86,9 @@ impl Decoder<'_> {
         match self.dst(operand)? {
             Reg::R(r) => Ok(r),
             Reg::Sink => Ok(self.names.temp_r()),
-            Reg::D(_) | Reg::P(_) => self.error("the destination should be a register of 32 bits or fewer"),
+            Reg::D(_) | Reg::P(_) => {
+                self.error("the destination should be a register of 32 bits or fewer")
+            }
         }
     }
 
@@ -132,13 +137,20 @@ impl Decoder<'_> {
     }
 
     /// The elements of a vector operand, or the operand itself.
-    pub(super) fn elements<'o>(&self, operand: &'o Operand, count: usize) -> Decoded<&'o [Operand]> {
+    pub(super) fn elements<'o>(
+        &self,
+        operand: &'o Operand,
+        count: usize,
+    ) -> Decoded<&'o [Operand]> {
         let elements = match operand {
             Operand::Vector(v) => v.as_slice(),
             other => std::slice::from_ref(other),
         };
         if elements.len() != count {
-            return self.error(format!("this operand has {} elements, the opcode says {count}", elements.len()));
+            return self.error(format!(
+                "this operand has {} elements, the opcode says {count}",
+                elements.len()
+            ));
         }
         Ok(elements)
     }

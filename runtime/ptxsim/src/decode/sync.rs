@@ -33,7 +33,10 @@ fn bar_red(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
     let (dst, id, count, p) = match o {
         [d, id, p] => (d, id, None, p),
         [d, id, n, p] => (d, id, Some(n), p),
-        _ => return cx.error("bar.red has a result, a number, perhaps a thread count, and a predicate"),
+        _ => {
+            return cx
+                .error("bar.red has a result, a number, perhaps a thread count, and a predicate");
+        }
     };
     let red = match (kind, ty) {
         (Some(0), "u32") => BarRed::Popc(cx.dst_r(dst)?),
@@ -162,7 +165,8 @@ pub fn ldmatrix(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
 }
 
 pub fn movmatrix(cx: &mut Decoder, m: &mut Mods, o: &[Operand]) -> Decoded<Op> {
-    let fixed = m.take("sync") & m.take("aligned") & m.take("m8n8") & m.take("trans") & m.take("b16");
+    let fixed =
+        m.take("sync") & m.take("aligned") & m.take("m8n8") & m.take("trans") & m.take("b16");
     if !fixed {
         return m.unknown();
     }

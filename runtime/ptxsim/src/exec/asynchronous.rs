@@ -3,7 +3,7 @@
 //! In between the destination belongs to the copy: the shadow says so, and under late delivery the bytes are poison and
 //! the source has not been read. Completion is visible to the owner only; others need a barrier after it.
 
-use super::core::Core;
+use super::core::{Core, Details, Region};
 use super::memory::{addresses, count, shared_range};
 use super::step;
 use super::warp::{Pending, Warp};
@@ -11,11 +11,20 @@ use crate::finding::Code;
 use crate::launch::Delivery;
 use crate::memory::address::SHARED_BASE;
 use crate::memory::buffer::Direction;
+use crate::memory::order::Mark;
 use crate::program::*;
 use crate::syntax::ast::Space;
 
 #[allow(clippy::too_many_arguments)]
-pub fn issue(core: &mut Core, warp: &mut Warp, dst: &Address, src: &Address, bytes: u32, src_bytes: R, mask: u32) {
+pub fn issue(
+    core: &mut Core,
+    warp: &mut Warp,
+    dst: &Address,
+    src: &Address,
+    bytes: u32,
+    src_bytes: R,
+    mask: u32,
+) {
     let to = addresses(core, warp, dst, mask);
     let from = addresses(core, warp, src, mask);
     let undefined = mask & !warp.regs.r_valid[src_bytes as usize];
@@ -24,7 +33,8 @@ pub fn issue(core: &mut Core, warp: &mut Warp, dst: &Address, src: &Address, byt
     }
     let sizes = warp.regs.r[src_bytes as usize].0;
     if core.full_counts {
-        let reading = (0..32).filter(|l| mask >> l & 1 == 1 && sizes[*l] > 0).fold(0, |m, l| m | 1u32 << l);
+        let reading =
+            (0..32).filter(|l| mask >> l & 1 == 1 && sizes[*l] > 0).fold(0, |m, l| m | 1u32 << l);
         count(core, warp, Space::Global, &from, bytes as u64, reading);
     }
     for lane in (0..32usize).filter(|l| mask >> l & 1 == 1) {
@@ -52,6 +62,8 @@ pub fn issue(core: &mut Core, warp: &mut Warp, dst: &Address, src: &Address, byt
             bytes: bytes as u8,
             src_bytes: size as u8,
             src: from[lane],
+            pc: warp.pc,
+            version: history(core, from[lane], size).map(|h| h.0),
         };
         match core.device.config.delivery {
             Delivery::Late => core.shared.bytes[at..at + bytes as usize].fill(0xff),
@@ -62,8 +74,15 @@ pub fn issue(core: &mut Core, warp: &mut Warp, dst: &Address, src: &Address, byt
 }
 
 /// Bytes beyond the source size are not read, so a size of zero may carry any address; alignment is demanded always.
-fn source_is_legal(core: &mut Core, warp: &Warp, lane: usize, address: u64, bytes: u32, size: u32) -> bool {
-    if address % bytes as u64 != 0 {
+fn source_is_legal(
+    core: &mut Core,
+    warp: &Warp,
+    lane: usize,
+    address: u64,
+    bytes: u32,
+    size: u32,
+) -> bool {
+    if !address.is_multiple_of(bytes as u64) {
         let message = format!("cp.async source {address:#x} is not aligned to {bytes} bytes");
         core.simple(warp, Code::Misaligned, Some(lane as u32), "read", message);
         return false;
@@ -86,7 +105,8 @@ fn source_is_legal(core: &mut Core, warp: &Warp, lane: usize, address: u64, byte
                 let who = warp.who(lane as u32, warp.pc, false);
                 let conflict = buffer.note_read(&core.visitor(), &who, at, size as u64);
                 if let Some(conflict) = conflict {
-                    core.global_conflict(warp, lane as u32, "read", index, at, size as u64, conflict);
+                    let region = Region { buffer: index, start: at, bytes: size as u64 };
+                    core.global_conflict(warp, lane as u32, "read", region, conflict);
                 }
                 if !buffer.defined(at, size as u64) {
                     step::undefined_use(core, warp, 1 << lane, "source of a copy");
@@ -99,6 +119,39 @@ fn source_is_legal(core: &mut Core, warp: &Warp, lane: usize, address: u64, byte
             false
         }
     }
+}
+
+/// What is known of the writes to a source that can be written.
+fn history(core: &Core, src: u64, size: u32) -> Option<(u64, Option<(u32, Mark)>)> {
+    if size == 0 || !core.checks {
+        return None;
+    }
+    let (index, at) = core.device.global.locate(src, 1).ok()?;
+    core.device.global.buffer(index).history(at, size as u64)
+}
+
+/// Until a copy has finished its source may not be written.
+fn check_source(core: &mut Core, warp: &Warp, p: &Pending) {
+    let (Some(before), Some((now, writer))) = (p.version, history(core, p.src, p.src_bytes as u32))
+    else {
+        return;
+    };
+    if now == before {
+        return;
+    }
+    let message =
+        "the source of an asynchronous copy was written before the copy had finished".into();
+    let details = Details {
+        role: "copy",
+        message,
+        other: writer.map(|(cta, mark)| ("write", cta, mark)),
+        span: None,
+        help: Some(
+            "the write belongs after the cp.async.wait_group that completes the copy".into(),
+        ),
+        pc: Some(p.pc),
+    };
+    core.report(warp, Code::InFlight, Some(p.lane), details);
 }
 
 /// Moves the bytes of a copy, zeros after the source's.
@@ -134,6 +187,7 @@ pub fn wait(core: &mut Core, warp: &mut Warp, keep: u32, mask: u32) {
     };
     for p in &pending {
         if complete(warp, p) {
+            check_source(core, warp, p);
             if core.device.config.delivery == Delivery::Late {
                 deliver(core, p);
             }

@@ -52,8 +52,12 @@ pub fn atom(core: &mut Core, warp: &mut Warp, op: &Atom, mask: u32) {
         count(core, warp, op.addr.space, &at, bytes as u64, mask);
     }
     let operand = |warp: &Warp, reg: Reg, lane: usize| match reg {
-        Reg::R(r) => (warp.regs.r[r as usize].0[lane] as u64, warp.regs.r_valid[r as usize] >> lane & 1 == 1),
-        Reg::D(d) => (warp.regs.d[d as usize].0[lane], warp.regs.d_valid[d as usize] >> lane & 1 == 1),
+        Reg::R(r) => {
+            (warp.regs.r[r as usize].0[lane] as u64, warp.regs.r_valid[r as usize] >> lane & 1 == 1)
+        }
+        Reg::D(d) => {
+            (warp.regs.d[d as usize].0[lane], warp.regs.d_valid[d as usize] >> lane & 1 == 1)
+        }
         Reg::P(_) | Reg::Sink => (0, true),
     };
     for lane in (0..32usize).filter(|l| mask >> l & 1 == 1) {
@@ -91,7 +95,14 @@ pub fn atom(core: &mut Core, warp: &mut Warp, op: &Atom, mask: u32) {
                 };
                 let who = warp.who(lane as u32, warp.pc, true);
                 if let Err(clash) = core.shared.atomic(&who, start, bytes as usize) {
-                    core.shared_clash(warp, Some(lane as u32), "atomic", start, bytes as usize, clash);
+                    core.shared_clash(
+                        warp,
+                        Some(lane as u32),
+                        "atomic",
+                        start,
+                        bytes as usize,
+                        clash,
+                    );
                 }
                 let cell = &mut core.shared.bytes[start..start + bytes as usize];
                 let mut raw = [0; 8];
@@ -102,7 +113,13 @@ pub fn atom(core: &mut Core, warp: &mut Warp, op: &Atom, mask: u32) {
             }
             Target::Local(_) => {
                 let message = "atomics do not work on local memory".to_string();
-                core.simple(warp, crate::finding::Code::OutOfBounds, Some(lane as u32), "atomic", message);
+                core.simple(
+                    warp,
+                    crate::finding::Code::OutOfBounds,
+                    Some(lane as u32),
+                    "atomic",
+                    message,
+                );
                 continue;
             }
         };
@@ -127,15 +144,45 @@ fn apply(op: AtomOp, ty: AtomType, old: u64, b: u64, c: u64) -> u64 {
     let less = if is_signed { signed(b) < signed(old) } else { b & keep < old };
     (match op {
         AtomOp::Add => add(ty, old, b),
-        AtomOp::Min => if less { b } else { old },
-        AtomOp::Max => if less || b & keep == old { old } else { b },
+        AtomOp::Min => {
+            if less {
+                b
+            } else {
+                old
+            }
+        }
+        AtomOp::Max => {
+            if less || b & keep == old {
+                old
+            } else {
+                b
+            }
+        }
         AtomOp::And => old & b,
         AtomOp::Or => old | b,
         AtomOp::Xor => old ^ b,
         AtomOp::Exch => b,
-        AtomOp::Cas => if old == b & keep { c } else { old },
-        AtomOp::Inc => if old >= b & keep { 0 } else { old + 1 },
-        AtomOp::Dec => if old == 0 || old > b & keep { b } else { old - 1 },
+        AtomOp::Cas => {
+            if old == b & keep {
+                c
+            } else {
+                old
+            }
+        }
+        AtomOp::Inc => {
+            if old >= b & keep {
+                0
+            } else {
+                old + 1
+            }
+        }
+        AtomOp::Dec => {
+            if old == 0 || old > b & keep {
+                b
+            } else {
+                old - 1
+            }
+        }
     }) & keep
 }
 
@@ -144,7 +191,10 @@ fn add(ty: AtomType, x: u64, y: u64) -> u64 {
         let sum = float::add_odd(float::widen(x as u32, format), float::widen(y as u32, format));
         float::round_to(sum, format, Round::NearestEven) as u64
     };
-    let pair = |format| half(x >> 16 & 0xffff, y >> 16 & 0xffff, format) << 16 | half(x & 0xffff, y & 0xffff, format);
+    let pair = |format| {
+        half(x >> 16 & 0xffff, y >> 16 & 0xffff, format) << 16
+            | half(x & 0xffff, y & 0xffff, format)
+    };
     match ty {
         AtomType::F32 => (f32::from_bits(x as u32) + f32::from_bits(y as u32)).to_bits() as u64,
         AtomType::F64 => (f64::from_bits(x) + f64::from_bits(y)).to_bits(),
@@ -152,8 +202,12 @@ fn add(ty: AtomType, x: u64, y: u64) -> u64 {
         AtomType::Bf16 => half(x & 0xffff, y & 0xffff, float::BF16),
         AtomType::F16x2 => pair(float::F16),
         AtomType::Bf16x2 => pair(float::BF16),
-        AtomType::U32 | AtomType::S32 | AtomType::U64 | AtomType::S64 | AtomType::B16 | AtomType::B32 | AtomType::B64 => {
-            x.wrapping_add(y)
-        }
+        AtomType::U32
+        | AtomType::S32
+        | AtomType::U64
+        | AtomType::S64
+        | AtomType::B16
+        | AtomType::B32
+        | AtomType::B64 => x.wrapping_add(y),
     }
 }

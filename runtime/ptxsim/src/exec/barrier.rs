@@ -36,23 +36,36 @@ pub fn arrive(core: &mut Core, warp: &mut Warp, b: &Barrier, num_threads: u32) {
     if id > 15 {
         return refuse(core, warp, format!("barrier {id} does not exist; there are 16"));
     }
-    if expected == 0 || expected % 32 != 0 || expected > whole {
+    if expected == 0 || !expected.is_multiple_of(32) || expected > whole {
         return refuse(
             core,
             warp,
-            format!("a thread count of {expected} is not a multiple of 32 up to the {whole} threads of the CTA"),
+            format!(
+                "a thread count of {expected} is not a multiple of 32 up to the {whole} threads of the CTA"
+            ),
         );
     }
     let state = &mut core.barriers[id as usize];
     if state.arrived != 0 && state.expected != expected {
         let (old, other) = (state.expected, state.first);
-        let message = format!("barrier {id} expects {expected} threads here and {old} where another warp arrived");
+        let message = format!(
+            "barrier {id} expects {expected} threads here and {old} where another warp arrived"
+        );
         let other = other.map(|m| ("arrived", core.cta, m));
-        core.report(warp, Code::BarrierUse, None, Details { role: "barrier", message, other, span: None, help: None, pc: None });
+        core.report(
+            warp,
+            Code::BarrierUse,
+            None,
+            Details { role: "barrier", message, other, span: None, help: None, pc: None },
+        );
         return;
     }
     if state.arrived >> warp.index & 1 == 1 {
-        return refuse(core, warp, format!("this warp arrives at barrier {id} again before it has completed"));
+        return refuse(
+            core,
+            warp,
+            format!("this warp arrives at barrier {id} again before it has completed"),
+        );
     }
     state.first.get_or_insert(Mark { warp: warp.index, lane: None, pc: warp.pc });
     state.arrived |= 1 << warp.index;
@@ -107,8 +120,12 @@ fn finish(core: &Core, warp: &mut Warp, (held, voted): (u32, u32)) {
     };
     match b.red {
         Some((BarRed::Popc(d), _)) => warp.regs.set_r(d, &[held; 32], warp.mask, !0),
-        Some((BarRed::And(d), _)) => warp.regs.set_p(d, if held == voted { !0 } else { 0 }, warp.mask, !0),
-        Some((BarRed::Or(d), _)) => warp.regs.set_p(d, if held > 0 { !0 } else { 0 }, warp.mask, !0),
+        Some((BarRed::And(d), _)) => {
+            warp.regs.set_p(d, if held == voted { !0 } else { 0 }, warp.mask, !0)
+        }
+        Some((BarRed::Or(d), _)) => {
+            warp.regs.set_p(d, if held > 0 { !0 } else { 0 }, warp.mask, !0)
+        }
         None => {}
     }
 }
@@ -122,8 +139,11 @@ pub fn stuck(core: &mut Core, warps: &[Warp]) {
         return;
     };
     let state = core.barriers[id as usize].clone();
-    let gone: Vec<String> =
-        warps.iter().filter(|w| w.condition == Condition::Done).map(|w| w.index.to_string()).collect();
+    let gone: Vec<String> = warps
+        .iter()
+        .filter(|w| w.condition == Condition::Done)
+        .map(|w| w.index.to_string())
+        .collect();
     let arrived = state.arrived.count_ones() * 32;
     let other = warps.iter().find_map(|w| match w.condition {
         Condition::Waiting(other) if other != id => {

@@ -26,23 +26,30 @@ pub fn branch(core: &mut Core, warp: &mut Warp, target: Pc, reconverge: Pc, take
 }
 
 /// `brx.idx`: every lane picks its target from a table.
-pub fn branch_indexed(core: &mut Core, warp: &mut Warp, index: R, targets: &[Pc], reconverge: Pc, mask: u32) {
+pub fn branch_indexed(
+    core: &mut Core,
+    warp: &mut Warp,
+    index: R,
+    targets: &[Pc],
+    reconverge: Pc,
+    mask: u32,
+) {
     let choice = warp.regs.r[index as usize].0;
     let undefined = mask & !warp.regs.r_valid[index as usize];
     if undefined != 0 && core.checks {
         step::undefined_use(core, warp, undefined, "branch index");
     }
     let mut parts: Vec<(Pc, u32)> = vec![];
-    for lane in 0..32 {
+    for (lane, choice) in choice.iter().enumerate() {
         let pc = if mask >> lane & 1 == 0 {
             if warp.mask >> lane & 1 == 0 {
                 continue;
             }
             warp.pc + 1
-        } else if let Some(pc) = targets.get(choice[lane] as usize) {
+        } else if let Some(pc) = targets.get(*choice as usize) {
             *pc
         } else {
-            let message = format!("brx.idx with index {} of a table of {}", choice[lane], targets.len());
+            let message = format!("brx.idx with index {choice} of a table of {}", targets.len());
             return core.simple(warp, Code::Trap, Some(lane as u32), "branch", message);
         };
         match parts.iter_mut().find(|p| p.0 == pc) {

@@ -103,7 +103,12 @@ impl<'d> Core<'d> {
     fn site_of(&self, role: &'static str, cta: u32, mark: Mark) -> Site {
         let site = &self.device.kernel.sites[mark.pc as usize];
         let source = site.loc.map(|loc| SourcePos {
-            file: self.device.files.get(&loc.file).cloned().unwrap_or_else(|| format!("file {}", loc.file)),
+            file: self
+                .device
+                .files
+                .get(&loc.file)
+                .cloned()
+                .unwrap_or_else(|| format!("file {}", loc.file)),
             line: loc.line,
             column: loc.column,
         });
@@ -147,10 +152,19 @@ impl<'d> Core<'d> {
 
     /// Reports a clash in shared memory.
     #[cold]
-    pub fn shared_clash(&mut self, warp: &Warp, lane: Option<u32>, role: &'static str, at: usize, bytes: usize, clash: Clash) {
+    pub fn shared_clash(
+        &mut self,
+        warp: &Warp,
+        lane: Option<u32>,
+        role: &'static str,
+        at: usize,
+        bytes: usize,
+        clash: Clash,
+    ) {
         let cta = self.cta;
         let span = Some(self.shared_span(at as i64, bytes as u64));
-        let is_copy = |m: &Mark| matches!(self.device.kernel.code[m.pc as usize].op, Op::CpAsync { .. });
+        let is_copy =
+            |m: &Mark| matches!(self.device.kernel.code[m.pc as usize].op, Op::CpAsync { .. });
         let (code, message, other, help) = match clash {
             Clash::Uninit => (
                 Code::UninitShared,
@@ -171,7 +185,7 @@ impl<'d> Core<'d> {
                 Some(if is_copy(&m) {
                     "the copy's owner has waited for it, but no barrier makes it visible to this warp".to_string()
                 } else {
-                    "no barrier orders the two".to_string()
+                    "no barrier orders the two; one belongs between them".to_string()
                 }),
             ),
             Clash::AfterRead(m) => (
@@ -186,14 +200,26 @@ impl<'d> Core<'d> {
 
     /// Reports unordered accesses to global memory.
     #[cold]
-    pub fn global_conflict(&mut self, warp: &Warp, lane: u32, role: &'static str, buffer: usize, at: u64, bytes: u64, c: Conflict) {
+    pub fn global_conflict(
+        &mut self,
+        warp: &Warp,
+        lane: u32,
+        role: &'static str,
+        at: Region,
+        c: Conflict,
+    ) {
         let other_role = if c.wrote { "write" } else { "read" };
-        let whose = if c.cta == self.cta { "this CTA" } else { "another CTA" };
+        let whose = match (c.several, c.cta == self.cta) {
+            // The shadow keeps one reader and the fact that there were more.
+            (true, _) => "several threads, of which this is the last",
+            (false, true) => "another thread of this CTA",
+            (false, false) => "another CTA",
+        };
         let details = Details {
             role,
             message: format!("global memory {role} races with a {other_role} by {whose}"),
             other: Some((other_role, c.cta, c.mark)),
-            span: Some(self.global_span(buffer, at as i64, bytes)),
+            span: Some(self.global_span(at.buffer, at.start as i64, at.bytes)),
             help: None,
             pc: None,
         };
@@ -202,7 +228,14 @@ impl<'d> Core<'d> {
 
     /// Reports an address that does not reach global memory.
     #[cold]
-    pub fn global_miss(&mut self, warp: &Warp, lane: u32, role: &'static str, bytes: u64, miss: Miss) {
+    pub fn global_miss(
+        &mut self,
+        warp: &Warp,
+        lane: u32,
+        role: &'static str,
+        bytes: u64,
+        miss: Miss,
+    ) {
         let (code, message, span) = match miss {
             Miss::Outside(Some(index), at) => {
                 let buffer = self.device.global.buffer(index);
@@ -212,29 +245,56 @@ impl<'d> Core<'d> {
                 } else {
                     format!("at byte {at} of `{name}`, which has {size} bytes")
                 };
-                (Code::OutOfBounds, format!("{bytes}-byte {role} {side}"), Some(self.global_span(index, at, bytes)))
+                (
+                    Code::OutOfBounds,
+                    format!("{bytes}-byte {role} {side}"),
+                    Some(self.global_span(index, at, bytes)),
+                )
             }
-            Miss::Outside(None, at) => {
-                (Code::OutOfBounds, format!("{bytes}-byte {role} at {:#x}, which is in no buffer", at), None)
-            }
+            Miss::Outside(None, at) => (
+                Code::OutOfBounds,
+                format!("{bytes}-byte {role} at {:#x}, which is in no buffer", at),
+                None,
+            ),
             Miss::Gap(index, at) => {
                 let name = &self.device.global.buffer(index).name;
-                let message = format!("{bytes}-byte {role} at byte {at} of `{name}`, between the elements of its view");
+                let message = format!(
+                    "{bytes}-byte {role} at byte {at} of `{name}`, between the elements of its view"
+                );
                 (Code::Gap, message, Some(self.global_span(index, at as i64, bytes)))
             }
             Miss::Misaligned(index, at) => {
                 let name = &self.device.global.buffer(index).name;
-                let message = format!("{bytes}-byte {role} at byte {at} of `{name}` is not aligned to {bytes} bytes");
+                let message = format!(
+                    "{bytes}-byte {role} at byte {at} of `{name}` is not aligned to {bytes} bytes"
+                );
                 (Code::Misaligned, message, Some(self.global_span(index, at as i64, bytes)))
             }
         };
-        self.report(warp, code, Some(lane), Details { role, message, other: None, span, help: None, pc: None });
+        self.report(
+            warp,
+            code,
+            Some(lane),
+            Details { role, message, other: None, span, help: None, pc: None },
+        );
     }
 
     /// A finding without a second site.
     #[cold]
-    pub fn simple(&mut self, warp: &Warp, code: Code, lane: Option<u32>, role: &'static str, message: String) {
-        self.report(warp, code, lane, Details { role, message, other: None, span: None, help: None, pc: None });
+    pub fn simple(
+        &mut self,
+        warp: &Warp,
+        code: Code,
+        lane: Option<u32>,
+        role: &'static str,
+        message: String,
+    ) {
+        self.report(
+            warp,
+            code,
+            lane,
+            Details { role, message, other: None, span: None, help: None, pc: None },
+        );
     }
 
     /// A shared access that needed more wavefronts than its bytes demand.
@@ -263,7 +323,8 @@ impl<'d> Core<'d> {
             let Some(inside) = u64::try_from(at).ok().and_then(|a| a.checked_sub(r.offset)) else {
                 continue;
             };
-            let (stage_bytes, row_bytes, elem) = (r.stage_bytes.max(1), r.row_bytes.max(1), r.elem_bytes.max(1));
+            let (stage_bytes, row_bytes, elem) =
+                (r.stage_bytes.max(1), r.row_bytes.max(1), r.elem_bytes.max(1));
             if inside >= stage_bytes * r.stages.max(1) {
                 continue;
             }
@@ -274,7 +335,13 @@ impl<'d> Core<'d> {
             if r.stages > 1 {
                 element = format!("stage {stage} of {}, {element}", r.stages);
             }
-            return Span { space: "shared", name: r.name.clone(), start: inside as i64, bytes, element: Some(element) };
+            return Span {
+                space: "shared",
+                name: r.name.clone(),
+                start: inside as i64,
+                bytes,
+                element: Some(element),
+            };
         }
         let variables = &self.device.kernel.shared;
         let owner = variables.iter().rev().find(|v| {
@@ -289,9 +356,23 @@ impl<'d> Core<'d> {
                 bytes,
                 element: None,
             },
-            None => Span { space: "shared", name: "shared memory".into(), start: at, bytes, element: None },
+            None => Span {
+                space: "shared",
+                name: "shared memory".into(),
+                start: at,
+                bytes,
+                element: None,
+            },
         }
     }
+}
+
+/// Bytes of a buffer.
+#[derive(Clone, Copy)]
+pub struct Region {
+    pub buffer: usize,
+    pub start: u64,
+    pub bytes: u64,
 }
 
 /// The parts of a report that depend on its kind.
@@ -305,4 +386,3 @@ pub struct Details {
     /// The instruction, if not the warp's present one.
     pub pc: Option<Pc>,
 }
-

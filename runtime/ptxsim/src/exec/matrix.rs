@@ -20,7 +20,8 @@ pub fn ldmatrix(core: &mut Core, warp: &mut Warp, addr: &Address, trans: bool, d
         for (i, row) in rows.iter_mut().enumerate() {
             let lane = 8 * m + i;
             let Target::Shared(offset) = resolve(addr.space, at[lane]) else {
-                let message = format!("ldmatrix from {:#x}, which is not in shared memory", at[lane]);
+                let message =
+                    format!("ldmatrix from {:#x}, which is not in shared memory", at[lane]);
                 core.simple(warp, Code::OutOfBounds, Some(lane as u32), "read", message);
                 valid = false;
                 continue;
@@ -46,12 +47,22 @@ pub fn ldmatrix(core: &mut Core, warp: &mut Warp, addr: &Address, trans: bool, d
         if trans {
             for (lane, t) in t.iter_mut().enumerate() {
                 let (row, col) = (2 * (lane % 4), 2 * (lane / 4));
-                *t = u32::from_le_bytes([rows[row][col], rows[row][col + 1], rows[row + 1][col], rows[row + 1][col + 1]]);
+                *t = u32::from_le_bytes([
+                    rows[row][col],
+                    rows[row][col + 1],
+                    rows[row + 1][col],
+                    rows[row + 1][col + 1],
+                ]);
             }
         } else {
             for (lane, t) in t.iter_mut().enumerate() {
                 let (row, col) = (lane / 4, 4 * (lane % 4));
-                *t = u32::from_le_bytes([rows[row][col], rows[row][col + 1], rows[row][col + 2], rows[row][col + 3]]);
+                *t = u32::from_le_bytes([
+                    rows[row][col],
+                    rows[row][col + 1],
+                    rows[row][col + 2],
+                    rows[row][col + 3],
+                ]);
             }
         }
         warp.regs.set_r(*d, &t, !0, if valid { !0 } else { 0 });

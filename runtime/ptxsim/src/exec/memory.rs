@@ -1,6 +1,6 @@
 //! Loads and stores of the lanes of a warp.
 
-use super::core::Core;
+use super::core::{Core, Region};
 use super::step;
 use super::warp::Warp;
 use crate::finding::Code;
@@ -52,9 +52,18 @@ pub fn addresses(core: &mut Core, warp: &mut Warp, addr: &Address, mask: u32) ->
 
 /// Checks bounds and alignment of a shared access.
 #[inline(always)]
-pub fn shared_range(core: &mut Core, warp: &Warp, lane: usize, role: &'static str, at: u64, bytes: u32) -> Option<usize> {
+pub fn shared_range(
+    core: &mut Core,
+    warp: &Warp,
+    lane: usize,
+    role: &'static str,
+    at: u64,
+    bytes: u32,
+) -> Option<usize> {
     let size = core.shared.bytes.len() as u64;
-    if at.checked_add(bytes as u64).is_some_and(|end| end <= size) && at % bytes as u64 == 0 {
+    if at.checked_add(bytes as u64).is_some_and(|end| end <= size)
+        && at.is_multiple_of(bytes as u64)
+    {
         return Some(at as usize);
     }
     bad_range(core, warp, lane, role, "shared", at as i64, bytes, size);
@@ -75,7 +84,10 @@ fn bad_range(
 ) {
     let inside = at >= 0 && at as u64 + bytes as u64 <= size;
     let (code, message) = if inside {
-        (Code::Misaligned, format!("{bytes}-byte {role} at {space} byte {at} is not aligned to {bytes} bytes"))
+        (
+            Code::Misaligned,
+            format!("{bytes}-byte {role} at {space} byte {at} is not aligned to {bytes} bytes"),
+        )
     } else {
         (Code::OutOfBounds, format!("{bytes}-byte {role} at {space} byte {at}, of {size}"))
     };
@@ -88,7 +100,8 @@ fn bad_range(
 #[inline(always)]
 fn deposit(regs: &mut Regs, reg: Reg, access: &Access, lane: usize, raw: u64, valid: bool) {
     let bits = 8 * access.bytes;
-    let extended = if access.signed { ((raw << (64 - bits)) as i64 >> (64 - bits)) as u64 } else { raw };
+    let extended =
+        if access.signed { ((raw << (64 - bits)) as i64 >> (64 - bits)) as u64 } else { raw };
     match reg {
         Reg::R(r) => {
             let keep = if access.reg_bits >= 32 { !0 } else { (1 << access.reg_bits) - 1 };
@@ -105,12 +118,20 @@ fn element(data: &[u8], e: usize, bytes: usize) -> u64 {
     u64::from_le_bytes(raw)
 }
 
-pub fn load_param(core: &mut Core, warp: &mut Warp, access: &Access, d: &[Reg], offset: u32, mask: u32) {
+pub fn load_param(
+    core: &mut Core,
+    warp: &mut Warp,
+    access: &Access,
+    d: &[Reg],
+    offset: u32,
+    mask: u32,
+) {
     let width = access.bytes as usize;
     let (start, total) = (offset as usize, width * d.len());
     let params = &core.device.params;
     let Some(data) = params.get(start..start + total) else {
-        let message = format!("{total}-byte read at byte {start} of the {} parameter bytes", params.len());
+        let message =
+            format!("{total}-byte read at byte {start} of the {} parameter bytes", params.len());
         return core.simple(warp, Code::OutOfBounds, None, "read", message);
     };
     for (e, reg) in d.iter().enumerate() {
@@ -121,7 +142,14 @@ pub fn load_param(core: &mut Core, warp: &mut Warp, access: &Access, d: &[Reg], 
     }
 }
 
-pub fn load(core: &mut Core, warp: &mut Warp, addr: &Address, access: &Access, d: &[Reg], mask: u32) {
+pub fn load(
+    core: &mut Core,
+    warp: &mut Warp,
+    addr: &Address,
+    access: &Access,
+    d: &[Reg],
+    mask: u32,
+) {
     let width = access.bytes as usize;
     let total = width * d.len();
     let at = addresses(core, warp, addr, mask);
@@ -130,18 +158,28 @@ pub fn load(core: &mut Core, warp: &mut Warp, addr: &Address, access: &Access, d
     }
     for lane in (0..32usize).filter(|l| mask >> l & 1 == 1) {
         let mut data = [0xff; 32];
-        let valid = read_lane(core, warp, lane, resolve(addr.space, at[lane]), access, &mut data[..total]);
+        let valid =
+            read_lane(core, warp, lane, resolve(addr.space, at[lane]), access, &mut data[..total]);
         for (e, reg) in d.iter().enumerate() {
             deposit(&mut warp.regs, *reg, access, lane, element(&data, e, width), valid);
         }
-        if access.acquire && let Target::Global(address) = resolve(addr.space, at[lane]) {
+        if access.acquire
+            && let Target::Global(address) = resolve(addr.space, at[lane])
+        {
             super::atomics::acquire(core, address);
         }
     }
 }
 
 /// Reads the bytes of one lane; poison and `false` where that is not possible.
-fn read_lane(core: &mut Core, warp: &Warp, lane: usize, target: Target, access: &Access, out: &mut [u8]) -> bool {
+fn read_lane(
+    core: &mut Core,
+    warp: &Warp,
+    lane: usize,
+    target: Target,
+    access: &Access,
+    out: &mut [u8],
+) -> bool {
     let bytes = out.len() as u32;
     match target {
         Target::Global(address) => {
@@ -160,7 +198,8 @@ fn read_lane(core: &mut Core, warp: &Warp, lane: usize, target: Target, access: 
             let who = warp.who(lane as u32, warp.pc, access.strong);
             let conflict = buffer.note_read(&core.visitor(), &who, at, bytes as u64);
             if let Some(conflict) = conflict {
-                core.global_conflict(warp, lane as u32, "read", index, at, bytes as u64, conflict);
+                let region = Region { buffer: index, start: at, bytes: bytes as u64 };
+                core.global_conflict(warp, lane as u32, "read", region, conflict);
             }
             buffer.defined(at, bytes as u64)
         }
@@ -194,7 +233,9 @@ fn local_range(
     bytes: u32,
 ) -> Option<std::ops::Range<usize>> {
     let frame = warp.local.len() as u64 / 32;
-    if at.checked_add(bytes as u64).is_some_and(|end| end <= frame) && at % bytes as u64 == 0 {
+    if at.checked_add(bytes as u64).is_some_and(|end| end <= frame)
+        && at.is_multiple_of(bytes as u64)
+    {
         let start = (lane as u64 * frame + at) as usize;
         return Some(start..start + bytes as usize);
     }
@@ -202,7 +243,14 @@ fn local_range(
     None
 }
 
-pub fn store(core: &mut Core, warp: &mut Warp, addr: &Address, access: &Access, v: &[Reg], mask: u32) {
+pub fn store(
+    core: &mut Core,
+    warp: &mut Warp,
+    addr: &Address,
+    access: &Access,
+    v: &[Reg],
+    mask: u32,
+) {
     let width = access.bytes as usize;
     let total = width * v.len();
     let at = addresses(core, warp, addr, mask);
@@ -228,20 +276,32 @@ pub fn store(core: &mut Core, warp: &mut Warp, addr: &Address, access: &Access, 
             data[e * width..(e + 1) * width].copy_from_slice(&raw.to_le_bytes()[..width]);
         }
         let target = resolve(addr.space, at[lane]);
-        if access.release && let Target::Global(address) = target {
+        if access.release
+            && let Target::Global(address) = target
+        {
             super::atomics::publish(core, address, &super::atomics::knowledge(warp));
         }
         write_lane(core, warp, lane, target, access.strong, &data[..total], valid >> lane & 1 == 1);
     }
 }
 
-fn write_lane(core: &mut Core, warp: &mut Warp, lane: usize, target: Target, strong: bool, data: &[u8], valid: bool) {
+fn write_lane(
+    core: &mut Core,
+    warp: &mut Warp,
+    lane: usize,
+    target: Target,
+    strong: bool,
+    data: &[u8],
+    valid: bool,
+) {
     let bytes = data.len() as u32;
     match target {
         Target::Global(address) => {
             let (index, at) = match core.device.global.locate(address, bytes as u64) {
                 Ok(found) => found,
-                Err(miss) => return core.global_miss(warp, lane as u32, "write", bytes as u64, miss),
+                Err(miss) => {
+                    return core.global_miss(warp, lane as u32, "write", bytes as u64, miss);
+                }
             };
             if !valid && core.checks {
                 step::undefined_use(core, warp, 1 << lane, "output");
@@ -271,12 +331,28 @@ fn write_lane(core: &mut Core, warp: &mut Warp, lane: usize, target: Target, str
 }
 
 /// Checks a write to global memory; `false` if it must not happen.
-pub fn write_global(core: &mut Core, warp: &Warp, lane: usize, index: usize, at: u64, bytes: u32, strong: bool) -> bool {
+pub fn write_global(
+    core: &mut Core,
+    warp: &Warp,
+    lane: usize,
+    index: usize,
+    at: u64,
+    bytes: u32,
+    strong: bool,
+) -> bool {
     let buffer = core.device.global.buffer(index);
     if buffer.direction == Direction::In {
-        let message = format!("{bytes}-byte write at byte {at} of `{}`, which is an input", buffer.name);
+        let message =
+            format!("{bytes}-byte write at byte {at} of `{}`, which is an input", buffer.name);
         let span = Some(core.global_span(index, at as i64, bytes as u64));
-        let details = super::core::Details { role: "write", message, other: None, span, help: None, pc: None };
+        let details = super::core::Details {
+            role: "write",
+            message,
+            other: None,
+            span,
+            help: None,
+            pc: None,
+        };
         core.report(warp, Code::ReadOnly, Some(lane as u32), details);
         return false;
     }
@@ -284,7 +360,8 @@ pub fn write_global(core: &mut Core, warp: &Warp, lane: usize, index: usize, at:
         let who = warp.who(lane as u32, warp.pc, strong);
         let conflict = buffer.note_write(&core.visitor(), &who, at, bytes as u64);
         if let Some(conflict) = conflict {
-            core.global_conflict(warp, lane as u32, "write", index, at, bytes as u64, conflict);
+            let region = Region { buffer: index, start: at, bytes: bytes as u64 };
+            core.global_conflict(warp, lane as u32, "write", region, conflict);
         }
     }
     true
@@ -298,14 +375,9 @@ pub fn count(core: &mut Core, warp: &Warp, space: Space, at: &[u64; 32], bytes: 
     };
     match resolve(space, at[first]) {
         Target::Global(_) => {
-            let mut sectors: Vec<u64> = lanes().flat_map(|l| at[l] / 32..=(at[l] + bytes - 1) / 32).collect();
-            sectors.sort_unstable();
-            sectors.dedup();
-            let mut distinct: Vec<u64> = lanes().map(|l| at[l]).collect();
-            distinct.sort_unstable();
-            distinct.dedup();
-            let ideal = (distinct.len() as u64 * bytes).div_ceil(32);
-            core.tally.request(warp.pc, sectors.len() as u64, ideal);
+            let sectors = distinct(lanes().flat_map(|l| at[l] / 32..=(at[l] + bytes - 1) / 32));
+            let ideal = (distinct(lanes().map(|l| at[l])) * bytes).div_ceil(32);
+            core.tally.request(warp.pc, sectors, ideal);
         }
         Target::Shared(_) => {
             // Wide accesses are served in halves or quarters of the warp.
@@ -316,7 +388,9 @@ pub fn count(core: &mut Core, warp: &Warp, space: Space, at: &[u64; 32], bytes: 
             };
             let (mut actual, mut ideal) = (0, 0);
             for g in 0..32 / group {
-                let words = lanes().filter(|l| l / group == g).flat_map(|l| at[l] / 4..=(at[l] + bytes - 1) / 4);
+                let words = lanes()
+                    .filter(|l| l / group == g)
+                    .flat_map(|l| at[l] / 4..=(at[l] + bytes - 1) / 4);
                 let (a, i) = wavefronts(words);
                 actual += a;
                 ideal += i;
@@ -329,7 +403,19 @@ pub fn count(core: &mut Core, warp: &Warp, space: Space, at: &[u64; 32], bytes: 
 }
 
 /// Passes over the 32 banks that these words need, and would need at best.
-pub fn wavefronts(words: impl Iterator<Item = u64>) -> (u64, u64) {
+pub fn wavefronts(words: impl Iterator<Item = u64> + Clone) -> (u64, u64) {
+    // Mostly every bank serves one word, however often; only otherwise are the words sorted.
+    let mut served = [u64::MAX; 32];
+    let mut one_each = true;
+    for w in words.clone() {
+        let bank = &mut served[(w % 32) as usize];
+        one_each &= *bank == u64::MAX || *bank == w;
+        *bank = w;
+    }
+    if one_each {
+        let any = served.iter().any(|w| *w != u64::MAX) as u64;
+        return (any, any);
+    }
     let mut distinct: Vec<u64> = words.collect();
     distinct.sort_unstable();
     distinct.dedup();
@@ -338,4 +424,20 @@ pub fn wavefronts(words: impl Iterator<Item = u64>) -> (u64, u64) {
         banks[(w % 32) as usize] += 1;
     }
     (banks.into_iter().max().unwrap_or(0), (distinct.len() as u64).div_ceil(32))
+}
+
+/// How many different values there are; fast where they rise, as addresses of neighbouring lanes do.
+fn distinct(values: impl Iterator<Item = u64> + Clone) -> u64 {
+    let (mut count, mut last) = (0, None);
+    for v in values.clone() {
+        if last.is_some_and(|l| v < l) {
+            let mut all: Vec<u64> = values.collect();
+            all.sort_unstable();
+            all.dedup();
+            return all.len() as u64;
+        }
+        count += (last != Some(v)) as u64;
+        last = Some(v);
+    }
+    count
 }

@@ -83,7 +83,13 @@ impl<'d> Worker<'d> {
 }
 
 /// The next warp that can run.
-fn pick(schedule: Schedule, stream: &mut Stream, last: u32, n: u32, ready: impl Fn(u32) -> bool) -> Option<u32> {
+fn pick(
+    schedule: Schedule,
+    stream: &mut Stream,
+    last: u32,
+    n: u32,
+    ready: impl Fn(u32) -> bool,
+) -> Option<u32> {
     match schedule {
         Schedule::RoundRobin => (1..=n).map(|i| (last + i) % n).find(|w| ready(*w)),
         Schedule::Reverse => (0..n).rev().find(|w| ready(*w)),

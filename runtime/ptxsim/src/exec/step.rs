@@ -66,7 +66,9 @@ fn execute(core: &mut Core, warp: &mut Warp, place: &Place, op: &Op, mask: u32) 
         Op::Alu(_) | Op::Nop => {}
         Op::Divide32(division, d, a, b) => divide32(core, warp, *division, *d, *a, *b, mask),
         Op::Divide64(division, d, a, b) => divide64(core, warp, *division, *d, *a, *b, mask),
-        Op::LoadParam { access, d, offset } => memory::load_param(core, warp, access, d, *offset, mask),
+        Op::LoadParam { access, d, offset } => {
+            memory::load_param(core, warp, access, d, *offset, mask)
+        }
         Op::Load { addr, access, d } => memory::load(core, warp, addr, access, d, mask),
         Op::Store { addr, access, v } => memory::store(core, warp, addr, access, v, mask),
         Op::Atom(atom) => atomics::atom(core, warp, atom, mask),
@@ -150,7 +152,13 @@ fn execute(core: &mut Core, warp: &mut Warp, place: &Place, op: &Op, mask: u32) 
         Op::Return => return control::leave(warp, mask, false),
         Op::Exit => return control::leave(warp, mask, true),
         Op::Trap => {
-            core.simple(warp, Code::Trap, Some(mask.trailing_zeros()), "trap", "the kernel executed `trap`".into());
+            core.simple(
+                warp,
+                Code::Trap,
+                Some(mask.trailing_zeros()),
+                "trap",
+                "the kernel executed `trap`".into(),
+            );
             return false;
         }
     }
@@ -168,7 +176,7 @@ fn whole_warp(core: &mut Core, warp: &Warp, mask: u32, what: &'static str) -> bo
     let why = if warp.present != !0 && what != "barrier" {
         format!("the warp has only {} lanes", warp.present.count_ones())
     } else if exited > 0 {
-        format!("{exited} lanes have exited")
+        format!("{exited} exited before")
     } else {
         "the others took another branch or are masked off".to_string()
     };
@@ -189,7 +197,8 @@ fn divide32(core: &mut Core, warp: &mut Warp, q: Division, d: R, a: R, b: R, mas
     let valid = warp.regs.r_valid[a as usize] & warp.regs.r_valid[b as usize];
     let shift = 32 - q.bits;
     let low = |v: u32| v << shift;
-    let zero = (0..32).filter(|l| mask >> l & 1 == 1 && low(y[*l]) == 0).fold(0, |m, l| m | 1u32 << l);
+    let zero =
+        (0..32).filter(|l| mask >> l & 1 == 1 && low(y[*l]) == 0).fold(0, |m, l| m | 1u32 << l);
     if zero != 0 {
         by_zero(core, warp, zero);
     }

@@ -10,7 +10,10 @@ use crate::program::*;
 pub fn members(core: &mut Core, warp: &Warp, members: R, mask: u32, what: &'static str) {
     let values = &warp.regs.r[members as usize].0;
     if let Some(lane) = (0..32).find(|l| mask >> l & 1 == 1 && values[*l] != mask) {
-        let message = format!("{what} with member mask {:#010x} executed by lanes {mask:#010x}", values[lane]);
+        let message = format!(
+            "{what} with member mask {:#010x} executed by lanes {mask:#010x}",
+            values[lane]
+        );
         core.simple(warp, Code::ShflMask, Some(lane as u32), what, message);
     }
 }
@@ -52,8 +55,12 @@ pub fn vote(warp: &mut Warp, mode: VoteMode, d: Reg, a: P, negated: bool, mask: 
     let held = (if negated { !p } else { p }) & mask;
     match (mode, d) {
         (VoteMode::Ballot, Reg::R(d)) => warp.regs.set_r(d, &[held; 32], mask, valid),
-        (VoteMode::All, Reg::P(d)) => warp.regs.set_p(d, if held == mask { !0 } else { 0 }, mask, valid),
-        (VoteMode::Any, Reg::P(d)) => warp.regs.set_p(d, if held != 0 { !0 } else { 0 }, mask, valid),
+        (VoteMode::All, Reg::P(d)) => {
+            warp.regs.set_p(d, if held == mask { !0 } else { 0 }, mask, valid)
+        }
+        (VoteMode::Any, Reg::P(d)) => {
+            warp.regs.set_p(d, if held != 0 { !0 } else { 0 }, mask, valid)
+        }
         (VoteMode::Uni, Reg::P(d)) => {
             warp.regs.set_p(d, if held == mask || held == 0 { !0 } else { 0 }, mask, valid)
         }
@@ -69,7 +76,9 @@ pub fn match_lanes(warp: &mut Warp, all: bool, wide: bool, d: R, ok: Option<P>, 
         Reg::D(_) | Reg::P(_) | Reg::Sink => return,
     };
     let equal = |lane: usize| {
-        (0..32).filter(|l| mask >> l & 1 == 1 && values[*l] == values[lane]).fold(0, |m, l| m | 1u32 << l)
+        (0..32)
+            .filter(|l| mask >> l & 1 == 1 && values[*l] == values[lane])
+            .fold(0, |m, l| m | 1u32 << l)
     };
     let valid = if defined & mask == mask { !0 } else { 0 };
     let same: [u32; 32] = std::array::from_fn(|l| if mask >> l & 1 == 1 { equal(l) } else { 0 });

@@ -24,6 +24,9 @@ pub struct Pending {
     pub bytes: u8,
     pub src_bytes: u8,
     pub src: u64,
+    pub pc: Pc,
+    /// State of the source at issue, where it can be written.
+    pub version: Option<u64>,
 }
 
 /// What a warp is doing.

@@ -104,8 +104,20 @@ fn extremum64(a: u64, b: u64, max: bool) -> u64 {
         (true, true) => 0x7fff_ffff_ffff_ffff,
         (true, false) => b,
         (false, true) => a,
-        (false, false) if x == y => if max { a & b } else { a | b },
-        (false, false) => if (x < y) == max { b } else { a },
+        (false, false) if x == y => {
+            if max {
+                a & b
+            } else {
+                a | b
+            }
+        }
+        (false, false) => {
+            if (x < y) == max {
+                b
+            } else {
+                a
+            }
+        }
     }
 }
 
@@ -138,7 +150,7 @@ fn bin32(op: Bin32, a: &L32, b: &L32) -> L32 {
         SubH => map2(a, b, |x, y| x.wrapping_sub(y) & 0xffff),
         MulLoH => map2(a, b, |x, y| x.wrapping_mul(y) & 0xffff),
         MulHiSH => map2(a, b, |x, y| ((low16(x) * low16(y)) >> 16) as u32 & 0xffff),
-        MulHiUH => map2(a, b, |x, y| (x & 0xffff) * (y & 0xffff) >> 16),
+        MulHiUH => map2(a, b, |x, y| ((x & 0xffff) * (y & 0xffff)) >> 16),
         MulWideSH => map2(a, b, |x, y| (low16(x) * low16(y)) as u32),
         MulWideUH => map2(a, b, |x, y| (x & 0xffff) * (y & 0xffff)),
         MinSH => map2(a, b, |x, y| low16(x).min(low16(y)) as u32 & 0xffff),
@@ -212,7 +224,9 @@ fn tern32(op: Tern32, a: &L32, b: &L32, c: &L32) -> L32 {
             let (pos, len) = ((pos & 0xff).min(32), (len & 0xff).min(32));
             (x as u64 >> pos & ((1 << len) - 1)) as u32
         }),
-        BfeS => map3(a, b, c, |x, pos, len| scalar::bfe_signed(x as i32 as i64, pos, len, 31) as u32),
+        BfeS => {
+            map3(a, b, c, |x, pos, len| scalar::bfe_signed(x as i32 as i64, pos, len, 31) as u32)
+        }
         Fma => map3(a, b, c, |x, y, z| {
             canonical(f32::from_bits(x).mul_add(f32::from_bits(y), f32::from_bits(z)))
         }),
@@ -281,8 +295,16 @@ fn choose<T: Copy + Default>(p: u32, a: &[T; 32], b: &[T; 32]) -> [T; 32] {
 /// Executes one operation in the lanes of `mask`.
 #[inline(always)]
 pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
-    macro_rules! r { ($i:expr) => { &regs.r[*$i as usize].0 } }
-    macro_rules! d { ($i:expr) => { &regs.d[*$i as usize].0 } }
+    macro_rules! r {
+        ($i:expr) => {
+            &regs.r[*$i as usize].0
+        };
+    }
+    macro_rules! d {
+        ($i:expr) => {
+            &regs.d[*$i as usize].0
+        };
+    }
     macro_rules! rv { ($($i:expr),+) => { !0 $(& regs.r_valid[*$i as usize])+ } }
     macro_rules! dv { ($($i:expr),+) => { !0 $(& regs.d_valid[*$i as usize])+ } }
     match op {
@@ -312,8 +334,20 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let mut t = [0; 32];
             for l in 0..32 {
                 t[l] = match op {
-                    Shift64::Left => if n[l] > 63 { 0 } else { x[l] << (n[l] & 63) },
-                    Shift64::RightU => if n[l] > 63 { 0 } else { x[l] >> (n[l] & 63) },
+                    Shift64::Left => {
+                        if n[l] > 63 {
+                            0
+                        } else {
+                            x[l] << (n[l] & 63)
+                        }
+                    }
+                    Shift64::RightU => {
+                        if n[l] > 63 {
+                            0
+                        } else {
+                            x[l] >> (n[l] & 63)
+                        }
+                    }
                     Shift64::RightS => (x[l] as i64 >> n[l].min(63)) as u64,
                 };
             }
@@ -328,7 +362,9 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let (x, y, z) = (d!(a), d!(b), d!(c));
             let mut t = [0; 32];
             for l in 0..32 {
-                t[l] = canonical64(f64::from_bits(x[l]).mul_add(f64::from_bits(y[l]), f64::from_bits(z[l])));
+                t[l] = canonical64(
+                    f64::from_bits(x[l]).mul_add(f64::from_bits(y[l]), f64::from_bits(z[l])),
+                );
             }
             regs.set_d(*d, &t, mask, dv!(a, b, c));
         }
@@ -406,7 +442,14 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let valid = pv & (p & dv!(a) | !p & dv!(b));
             regs.set_d(*d, &t, mask, valid);
         }
-        Alu::PackHalf { brain, round: crate::float::Round::NearestEven, relu: false, d, hi, lo } => {
+        Alu::PackHalf {
+            brain,
+            round: crate::float::Round::NearestEven,
+            relu: false,
+            d,
+            hi,
+            lo,
+        } => {
             let (hi_lanes, lo_lanes) = (r!(hi), r!(lo));
             let t = if *brain {
                 map2(hi_lanes, lo_lanes, |h, l| {
@@ -419,7 +462,9 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             };
             regs.set_r(*d, &t, mask, rv!(hi, lo));
         }
-        Alu::Approx { op: Approx::Ex2, flush, d, a } if place.numerics.approx == ApproxModel::Nearest => {
+        Alu::Approx { op: Approx::Ex2, flush, d, a }
+            if place.numerics.approx == ApproxModel::Nearest =>
+        {
             let t = ex2::lanes(r!(a), *flush);
             regs.set_r(*d, &t, mask, rv!(a));
         }
@@ -427,12 +472,27 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let t = special_lanes(*special, place);
             regs.set_r(*d, &t, mask, !0);
         }
-        Alu::Bfi32(..) | Alu::Lop3(..) | Alu::Bfe64 { .. } | Alu::Bfi64(..) | Alu::Popc64(..) | Alu::Clz64(..)
-        | Alu::Split64(..) | Alu::Join64x4(..) | Alu::Split64x4(..) | Alu::Setp { .. } | Alu::Slct32 { .. }
-        | Alu::Slct64 { .. } | Alu::Half { .. } | Alu::Ieee { .. } | Alu::Approx { .. } | Alu::ApproxHalf { .. }
-        | Alu::ApproxDiv { .. } | Alu::Testp { .. } | Alu::Convert(..) | Alu::PackHalf { .. } | Alu::ToTf32 { .. } => {
-            scalar::execute(op, regs, mask, place)
-        }
+        Alu::Bfi32(..)
+        | Alu::Lop3(..)
+        | Alu::Bfe64 { .. }
+        | Alu::Bfi64(..)
+        | Alu::Popc64(..)
+        | Alu::Clz64(..)
+        | Alu::Split64(..)
+        | Alu::Join64x4(..)
+        | Alu::Split64x4(..)
+        | Alu::Setp { .. }
+        | Alu::Slct32 { .. }
+        | Alu::Slct64 { .. }
+        | Alu::Half { .. }
+        | Alu::Ieee { .. }
+        | Alu::Approx { .. }
+        | Alu::ApproxHalf { .. }
+        | Alu::ApproxDiv { .. }
+        | Alu::Testp { .. }
+        | Alu::Convert(..)
+        | Alu::PackHalf { .. }
+        | Alu::ToTf32 { .. } => scalar::execute(op, regs, mask, place),
     }
 }
 

@@ -79,7 +79,15 @@ pub fn any(ty: Scalar, rel: Relation, a: u64, b: u64) -> bool {
     match (rel, order) {
         (Relation::Num, o) => o.is_some(),
         (Relation::Nan, o) => o.is_none(),
-        (Relation::Equ | Relation::Neu | Relation::Ltu | Relation::Leu | Relation::Gtu | Relation::Geu, None) => true,
+        (
+            Relation::Equ
+            | Relation::Neu
+            | Relation::Ltu
+            | Relation::Leu
+            | Relation::Gtu
+            | Relation::Geu,
+            None,
+        ) => true,
         (_, None) => false,
         (Relation::Eq | Relation::Equ, Some(o)) => o == Equal,
         (Relation::Ne | Relation::Neu, Some(o)) => o != Equal,

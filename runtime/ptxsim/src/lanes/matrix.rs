@@ -157,11 +157,15 @@ pub fn mma_avx2(op: &Mma, regs: &mut Regs, place: &Place) {
     }
     let mut c = [_mm256_setzero_ps(); 16];
     for part in 0..2 {
-        let (even, odd) = (&regs.r[op.c[2 * part] as usize].0, &regs.r[op.c[2 * part + 1] as usize].0);
+        let (even, odd) =
+            (&regs.r[op.c[2 * part] as usize].0, &regs.r[op.c[2 * part + 1] as usize].0);
         for i in 0..4 {
             // SAFETY: i < 4, so the 32 bytes at lane 8i are inside the arrays.
             let (x, y) = unsafe {
-                (_mm256_loadu_ps(even.as_ptr().add(8 * i).cast()), _mm256_loadu_ps(odd.as_ptr().add(8 * i).cast()))
+                (
+                    _mm256_loadu_ps(even.as_ptr().add(8 * i).cast()),
+                    _mm256_loadu_ps(odd.as_ptr().add(8 * i).cast()),
+                )
             };
             let (lo, hi) = (_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y));
             c[8 * part + 2 * i] = _mm256_permute2f128_ps::<0x20>(lo, hi);
@@ -185,11 +189,18 @@ pub fn mma_avx2(op: &Mma, regs: &mut Regs, place: &Place) {
         let (mut even, mut odd) = ([0u32; 32], [0u32; 32]);
         for i in 0..4 {
             let (x, y) = (c[8 * part + 2 * i], c[8 * part + 2 * i + 1]);
-            let (lo, hi) = (_mm256_permute2f128_ps::<0x20>(x, y), _mm256_permute2f128_ps::<0x31>(x, y));
+            let (lo, hi) =
+                (_mm256_permute2f128_ps::<0x20>(x, y), _mm256_permute2f128_ps::<0x31>(x, y));
             // SAFETY: i < 4, so the 32 bytes at lane 8i are inside the arrays.
             unsafe {
-                _mm256_storeu_ps(even.as_mut_ptr().add(8 * i).cast(), _mm256_shuffle_ps::<0x88>(lo, hi));
-                _mm256_storeu_ps(odd.as_mut_ptr().add(8 * i).cast(), _mm256_shuffle_ps::<0xdd>(lo, hi));
+                _mm256_storeu_ps(
+                    even.as_mut_ptr().add(8 * i).cast(),
+                    _mm256_shuffle_ps::<0x88>(lo, hi),
+                );
+                _mm256_storeu_ps(
+                    odd.as_mut_ptr().add(8 * i).cast(),
+                    _mm256_shuffle_ps::<0xdd>(lo, hi),
+                );
             }
         }
         regs.set_r(op.d[2 * part], &even, !0, !0);
@@ -210,10 +221,24 @@ fn transpose(r: [std::arch::x86_64::__m256; 8]) -> [std::arch::x86_64::__m256; 8
     let pair = |lo: __m256, hi: __m256, low: bool| {
         if low { _mm256_shuffle_ps::<0x44>(lo, hi) } else { _mm256_shuffle_ps::<0xee>(lo, hi) }
     };
-    let top = [pair(t[0], t[2], true), pair(t[0], t[2], false), pair(t[1], t[3], true), pair(t[1], t[3], false)];
-    let bottom = [pair(t[4], t[6], true), pair(t[4], t[6], false), pair(t[5], t[7], true), pair(t[5], t[7], false)];
+    let top = [
+        pair(t[0], t[2], true),
+        pair(t[0], t[2], false),
+        pair(t[1], t[3], true),
+        pair(t[1], t[3], false),
+    ];
+    let bottom = [
+        pair(t[4], t[6], true),
+        pair(t[4], t[6], false),
+        pair(t[5], t[7], true),
+        pair(t[5], t[7], false),
+    ];
     std::array::from_fn(|i| {
         let (x, y) = (top[i % 4], bottom[i % 4]);
-        if i < 4 { _mm256_permute2f128_ps::<0x20>(x, y) } else { _mm256_permute2f128_ps::<0x31>(x, y) }
+        if i < 4 {
+            _mm256_permute2f128_ps::<0x20>(x, y)
+        } else {
+            _mm256_permute2f128_ps::<0x31>(x, y)
+        }
     })
 }

@@ -64,7 +64,11 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let v = dv(regs, &[a]) & rv(regs, &[pos, len]);
             lanes64(regs, d, mask, v, |g, l| {
                 let (x, pos, len) = (d64(g, a, l), r(g, pos, l), r(g, len, l));
-                if signed { bfe_signed(x as i64, pos, len, 63) as u64 } else { bfe_unsigned(x, pos, len) }
+                if signed {
+                    bfe_signed(x as i64, pos, len, 63) as u64
+                } else {
+                    bfe_unsigned(x, pos, len)
+                }
             });
         }
         Alu::Lop3(d, a, b, c, table) => {
@@ -145,7 +149,13 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
             let v = rv(regs, &[a]);
             let format = if ty.brain { BF16 } else { F16 };
             let one = |h: u32, l: usize| {
-                let y = numerics::approximate_half(op, ty.brain, widen(h, format) as f32, model, l as u32);
+                let y = numerics::approximate_half(
+                    op,
+                    ty.brain,
+                    widen(h, format) as f32,
+                    model,
+                    l as u32,
+                );
                 round_to(y, format, Round::NearestEven)
             };
             lanes32(regs, d, mask, v, |g, l| {
@@ -196,13 +206,34 @@ pub fn execute(op: &Alu, regs: &mut Regs, mask: u32, place: &Place) {
         }
         Alu::ToTf32 { round, d, a } => {
             let v = rv(regs, &[a]);
-            lanes32(regs, d, mask, v, |g, l| round_to(f32::from_bits(r(g, a, l)) as f64, TF32, round) << 13);
+            lanes32(regs, d, mask, v, |g, l| {
+                round_to(f32::from_bits(r(g, a, l)) as f64, TF32, round) << 13
+            });
         }
-        Alu::Bin32(..) | Alu::Un32(..) | Alu::Tern32(..) | Alu::Bin64(..) | Alu::Un64(..) | Alu::Shift64(..)
-        | Alu::Fma64(..) | Alu::MadLo64(..) | Alu::MulWide { .. } | Alu::MadWide { .. } | Alu::Extend { .. }
-        | Alu::Truncate(..) | Alu::Join64(..) | Alu::Join32(..) | Alu::Split32(..) | Alu::Special(..)
-        | Alu::SetpI32 { .. } | Alu::SetpF32 { .. } | Alu::Logic(..) | Alu::PredNot(..) | Alu::PredMov(..)
-        | Alu::PredConst(..) | Alu::Sel32(..) | Alu::Sel64(..) => {
+        Alu::Bin32(..)
+        | Alu::Un32(..)
+        | Alu::Tern32(..)
+        | Alu::Bin64(..)
+        | Alu::Un64(..)
+        | Alu::Shift64(..)
+        | Alu::Fma64(..)
+        | Alu::MadLo64(..)
+        | Alu::MulWide { .. }
+        | Alu::MadWide { .. }
+        | Alu::Extend { .. }
+        | Alu::Truncate(..)
+        | Alu::Join64(..)
+        | Alu::Join32(..)
+        | Alu::Split32(..)
+        | Alu::Special(..)
+        | Alu::SetpI32 { .. }
+        | Alu::SetpF32 { .. }
+        | Alu::Logic(..)
+        | Alu::PredNot(..)
+        | Alu::PredMov(..)
+        | Alu::PredConst(..)
+        | Alu::Sel32(..)
+        | Alu::Sel64(..) => {
             unreachable!("the vector loops execute this operation")
         }
     }
@@ -284,7 +315,13 @@ fn half_one(op: HalfOp, ty: HalfType, a: u32, b: u32, c: u32) -> u32 {
             (true, false) => b,
             (false, true) => a,
             (false, false) if x == y => equal,
-            (false, false) => if (x < y) == max { b } else { a },
+            (false, false) => {
+                if (x < y) == max {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     };
     let either_nan = x.is_nan() || y.is_nan();
@@ -299,8 +336,20 @@ fn half_one(op: HalfOp, ty: HalfType, a: u32, b: u32, c: u32) -> u32 {
         }
         HalfOp::Min => extremum(false),
         HalfOp::Max => extremum(true),
-        HalfOp::MinNan => if either_nan { 0x7fff } else { extremum(false) },
-        HalfOp::MaxNan => if either_nan { 0x7fff } else { extremum(true) },
+        HalfOp::MinNan => {
+            if either_nan {
+                0x7fff
+            } else {
+                extremum(false)
+            }
+        }
+        HalfOp::MaxNan => {
+            if either_nan {
+                0x7fff
+            } else {
+                extremum(true)
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use super::view::View;
 pub enum Elem {
     /// Bytes.
     U8,
+    /// 16-bit integer.
+    U16,
     /// IEEE half.
     F16,
     /// bfloat16.
@@ -26,7 +28,7 @@ impl Elem {
     pub const fn bytes(self) -> u64 {
         match self {
             Elem::U8 => 1,
-            Elem::F16 | Elem::Bf16 => 2,
+            Elem::U16 | Elem::F16 | Elem::Bf16 => 2,
             Elem::U32 | Elem::F32 => 4,
             Elem::U64 | Elem::F64 => 8,
         }
@@ -131,7 +133,7 @@ impl Fill {
                     Elem::Bf16 => narrow(crate::float::BF16),
                     Elem::F32 => narrow(crate::float::F32),
                     Elem::F64 => x.to_bits(),
-                    Elem::U8 | Elem::U32 | Elem::U64 => h,
+                    Elem::U8 | Elem::U16 | Elem::U32 | Elem::U64 => h,
                 }
             }
         }
@@ -142,8 +144,10 @@ impl Fill {
         match elem.bytes() {
             8 => (self.element(elem, word / 2) >> (32 * (word & 1))) as u32,
             4 => self.element(elem, word) as u32,
-            2 => (0..2).fold(0, |w, i| w | (self.element(elem, word * 2 + i) as u32 & 0xffff) << (16 * i)),
-            _ => (0..4).fold(0, |w, i| w | (self.element(elem, word * 4 + i) as u32 & 0xff) << (8 * i)),
+            2 => (0..2)
+                .fold(0, |w, i| w | (self.element(elem, word * 2 + i) as u32 & 0xffff) << (16 * i)),
+            _ => (0..4)
+                .fold(0, |w, i| w | (self.element(elem, word * 4 + i) as u32 & 0xff) << (8 * i)),
         }
     }
 }

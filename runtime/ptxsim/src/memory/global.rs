@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::address::{MODULE_TAG, TAG_SHIFT};
 use super::buffer::{Buffer, Contents, Direction, Elem, Fill};
-use super::order::Who;
+use super::order::{Mark, Who};
 use super::shadow::{Conflict, Shadow, Visitor};
 use super::sparse::{PAGE, Sparse};
 use super::view::ViewMap;
@@ -58,7 +58,11 @@ impl DeviceBuffer {
                 let map = ViewMap::new(view, buffer.elem.bytes())
                     .map_err(|e| format!("buffer `{}`: {e}", buffer.name))?;
                 if map.end_bytes() > bytes {
-                    return Err(format!("the view of buffer `{}` ends at byte {}, the buffer at {bytes}", buffer.name, map.end_bytes()));
+                    return Err(format!(
+                        "the view of buffer `{}` ends at byte {}, the buffer at {bytes}",
+                        buffer.name,
+                        map.end_bytes()
+                    ));
                 }
                 Some(map)
             }
@@ -77,10 +81,17 @@ impl DeviceBuffer {
             }
             Contents::Poison(_) => {
                 let words = (0..bytes.div_ceil(4)).map(|_| AtomicU32::new(!0)).collect();
-                Store::Dense { words, shadow: (writable && checks).then(|| Shadow::new(bytes, grain)) }
+                Store::Dense {
+                    words,
+                    shadow: (writable && checks).then(|| Shadow::new(bytes, grain)),
+                }
             }
             Contents::Sparse { fill, patches, .. } => {
-                let fill = if matches!(buffer.direction, Direction::Out | Direction::Scratch) { Fill::Poison } else { *fill };
+                let fill = if matches!(buffer.direction, Direction::Out | Direction::Scratch) {
+                    Fill::Poison
+                } else {
+                    *fill
+                };
                 let sparse = Sparse::new(buffer.elem, fill, grain);
                 for (at, data) in patches {
                     if at.checked_add(data.len() as u64).is_none_or(|end| end > bytes) {
@@ -117,7 +128,8 @@ impl DeviceBuffer {
             contents: Contents::Dense(data),
             view: None,
         };
-        DeviceBuffer::new(&buffer, grain, checks).expect("a module variable has no view and is small")
+        DeviceBuffer::new(&buffer, grain, checks)
+            .expect("a module variable has no view and is small")
     }
 
     /// Copies `out.len()` bytes from `at`, which are inside the buffer and aligned to words unless fewer than four.
@@ -184,6 +196,23 @@ impl DeviceBuffer {
         }
     }
 
+    /// A number that changes with every write to the range, and the last writer, where writes are tracked.
+    pub fn history(&self, at: u64, bytes: u64) -> Option<(u64, Option<(u32, Mark)>)> {
+        if self.direction == Direction::In {
+            return None;
+        }
+        match &self.store {
+            Store::Dense { shadow, .. } => {
+                shadow.as_ref().map(|s| (s.version(at, bytes), s.writer(at, bytes)))
+            }
+            Store::Sparse(sparse) => {
+                let page = sparse.touch(at);
+                let at = at % PAGE;
+                Some((page.shadow.version(at, bytes), page.shadow.writer(at, bytes)))
+            }
+        }
+    }
+
     pub fn note_read(&self, visitor: &Visitor, who: &Who, at: u64, bytes: u64) -> Option<Conflict> {
         if self.direction == Direction::In {
             return None;
@@ -194,7 +223,13 @@ impl DeviceBuffer {
         }
     }
 
-    pub fn note_write(&self, visitor: &Visitor, who: &Who, at: u64, bytes: u64) -> Option<Conflict> {
+    pub fn note_write(
+        &self,
+        visitor: &Visitor,
+        who: &Who,
+        at: u64,
+        bytes: u64,
+    ) -> Option<Conflict> {
         match &self.store {
             Store::Dense { shadow, .. } => shadow.as_ref()?.write(visitor, who, at, bytes),
             Store::Sparse(sparse) => sparse.touch(at).shadow.write(visitor, who, at % PAGE, bytes),
@@ -235,7 +270,8 @@ impl DeviceBuffer {
     pub fn dense_bytes(&self) -> Vec<u8> {
         match &self.store {
             Store::Dense { words, .. } => {
-                let mut out: Vec<u8> = words.iter().flat_map(|w| w.load(Relaxed).to_le_bytes()).collect();
+                let mut out: Vec<u8> =
+                    words.iter().flat_map(|w| w.load(Relaxed).to_le_bytes()).collect();
                 out.truncate(self.bytes as usize);
                 out
             }
@@ -326,7 +362,7 @@ impl GlobalMemory {
         if at + bytes > buffer.bytes {
             return Err(self.outside(address));
         }
-        if at % bytes != 0 {
+        if !at.is_multiple_of(bytes) {
             return Err(Miss::Misaligned(index, at));
         }
         if let Some(view) = &buffer.gaps
@@ -342,7 +378,9 @@ impl GlobalMemory {
     fn outside(&self, address: u64) -> Miss {
         let tag = address.wrapping_add(1 << (TAG_SHIFT - 1)) >> TAG_SHIFT;
         match self.by_tag(tag) {
-            Some(index) => Miss::Outside(Some(index), address.wrapping_sub(tag << TAG_SHIFT) as i64),
+            Some(index) => {
+                Miss::Outside(Some(index), address.wrapping_sub(tag << TAG_SHIFT) as i64)
+            }
             None => Miss::Outside(None, address as i64),
         }
     }

@@ -8,6 +8,8 @@ use super::order::{MAX_WARPS, Mark, Who};
 
 /// A lane field meaning several lanes.
 const MANY: u32 = 0xff;
+/// In the info of reads: every read at this clock was strong.
+const STRONG_READS: u32 = 1 << 31;
 const GRANULE: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +108,7 @@ impl SharedMemory {
         let granule = at / GRANULE;
         let needed = if bytes == GRANULE {
             0
-        } else if bytes % 4 == 0 {
+        } else if bytes.is_multiple_of(4) {
             1
         } else {
             2
@@ -133,7 +135,8 @@ impl SharedMemory {
             let target = granule * per_granule + i;
             self.planes[to].cells[target] = self.planes[from].cells[source];
             for warp in 0..w {
-                self.planes[to].reads[target * w + warp] = self.planes[from].reads[source * w + warp];
+                self.planes[to].reads[target * w + warp] =
+                    self.planes[from].reads[source * w + warp];
             }
         }
     }
@@ -156,19 +159,32 @@ impl SharedMemory {
                 } else {
                     Clash::InFlight(mark(cell.warp as u32, cell.info))
                 });
-            } else if unordered(cell.clock, cell.warp as u32, cell.info, who) && !(who.strong && cell.strong) {
+            } else if unordered(cell.clock, cell.warp as u32, cell.info, who)
+                && !(who.strong && cell.strong)
+            {
                 result = Err(Clash::AfterWrite(mark(cell.warp as u32, cell.info)));
             }
             let entry = &mut reads[i * w + who.warp as usize];
             let several = entry.clock == who.clock && entry.info & 0xff != who.lane;
-            *entry = Reads { clock: who.clock, info: who.pc << 8 | if several { MANY } else { who.lane } };
+            let only_strong = entry.clock != who.clock || entry.info & STRONG_READS != 0;
+            let strong = if who.strong && only_strong { STRONG_READS } else { 0 };
+            *entry = Reads {
+                clock: who.clock,
+                info: strong | who.pc << 8 | if several { MANY } else { who.lane },
+            };
         }
         result
     }
 
     /// Checks and records a write; `defined` tells whether the bytes have a defined value afterwards.
     #[inline(always)]
-    pub fn write(&mut self, who: &Who, at: usize, bytes: usize, defined: bool) -> Result<(), Clash> {
+    pub fn write(
+        &mut self,
+        who: &Who,
+        at: usize,
+        bytes: usize,
+        defined: bool,
+    ) -> Result<(), Clash> {
         self.write_as(who, at, bytes, if defined { State::Ready } else { State::Uninit })
     }
 
@@ -191,11 +207,14 @@ impl SharedMemory {
             let cell = &mut cells[i];
             if cell.state == State::InFlight {
                 result = Err(Clash::InFlight(mark(cell.warp as u32, cell.info)));
-            } else if unordered(cell.clock, cell.warp as u32, cell.info, who) && !(who.strong && cell.strong) {
+            } else if unordered(cell.clock, cell.warp as u32, cell.info, who)
+                && !(who.strong && cell.strong)
+            {
                 result = Err(Clash::AfterWrite(mark(cell.warp as u32, cell.info)));
             }
             for (warp, entry) in reads[i * w..(i + 1) * w].iter().enumerate() {
-                if unordered(entry.clock, warp as u32, entry.info, who) {
+                let both_strong = who.strong && entry.info & STRONG_READS != 0;
+                if unordered(entry.clock, warp as u32, entry.info, who) && !both_strong {
                     result = Err(Clash::AfterRead(mark(warp as u32, entry.info)));
                 }
             }
@@ -232,7 +251,10 @@ impl SharedMemory {
         let (plane, first, count) = self.cells(at, bytes);
         for cell in &mut self.planes[plane].cells[first..first + count] {
             // Bytes that someone overwrote meanwhile were reported then, and are no longer this copy's.
-            if cell.state == State::InFlight && cell.warp as u32 == who.warp && cell.info & 0xff == who.lane {
+            if cell.state == State::InFlight
+                && cell.warp as u32 == who.warp
+                && cell.info & 0xff == who.lane
+            {
                 cell.state = State::Ready;
                 cell.clock = who.clock;
             }
@@ -243,12 +265,13 @@ impl SharedMemory {
 /// Whether an access with `clock` by the lane of `info` in `warp` is not ordered before `who`.
 #[inline(always)]
 fn unordered(clock: u32, warp: u32, info: u32, who: &Who) -> bool {
-    clock > who.known[warp as usize & (MAX_WARPS - 1)] && !(warp == who.warp && info & 0xff == who.lane)
+    clock > who.known[warp as usize & (MAX_WARPS - 1)]
+        && !(warp == who.warp && info & 0xff == who.lane)
 }
 
 fn mark(warp: u32, info: u32) -> Mark {
     let lane = info & 0xff;
-    Mark { warp, lane: (lane != MANY).then_some(lane), pc: info >> 8 }
+    Mark { warp, lane: (lane != MANY).then_some(lane), pc: (info & !STRONG_READS) >> 8 }
 }
 
 #[cfg(test)]

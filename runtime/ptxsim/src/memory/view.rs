@@ -49,12 +49,23 @@ impl ViewMap {
     /// Prepares `view`, or says why it cannot be decided which bytes belong to it.
     pub fn new(view: &View, elem_bytes: u64) -> Result<ViewMap, String> {
         if view.shape.len() != view.strides.len() {
-            return Err(format!("the view has {} extents and {} strides", view.shape.len(), view.strides.len()));
+            return Err(format!(
+                "the view has {} extents and {} strides",
+                view.shape.len(),
+                view.strides.len()
+            ));
         }
         let mut axes: Vec<(u64, u64, usize)> = vec![];
         for (axis, (extent, stride)) in view.shape.iter().zip(&view.strides).enumerate() {
             if *extent == 0 {
-                return Ok(ViewMap { axes: vec![], rank: view.shape.len(), offset: 0, run: 0, end: 0, elem_bytes });
+                return Ok(ViewMap {
+                    axes: vec![],
+                    rank: view.shape.len(),
+                    offset: 0,
+                    run: 0,
+                    end: 0,
+                    elem_bytes,
+                });
             }
             if *extent > 1 && *stride > 0 {
                 axes.push((*extent, *stride, axis));
@@ -156,7 +167,7 @@ mod tests {
             map(&[5], &[1], 3),
             map(&[2, 1, 4], &[8, 0, 1], 0),
         ] {
-            let mut legal = vec![false; 200];
+            let mut legal = [false; 200];
             for at in view.offsets() {
                 legal[at as usize] = true;
                 legal[at as usize + 1] = true;

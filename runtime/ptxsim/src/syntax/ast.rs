@@ -75,14 +75,24 @@ pub struct Loc {
 pub enum Statement {
     Open,
     Close,
-    Label { name: String, line: u32 },
+    Label {
+        name: String,
+        line: u32,
+    },
     /// `.reg .b32 %r<8>;` gives `("%r", Some(8))`; `.reg .b32 x, y;` gives names without a count.
-    Registers { ty: String, names: Vec<(String, Option<u32>)>, line: u32 },
+    Registers {
+        ty: String,
+        names: Vec<(String, Option<u32>)>,
+        line: u32,
+    },
     Variable(Variable),
     /// A `.param` declared in a call scope.
     CallParam(Param),
     /// `label: .branchtargets a, b;`
-    Targets { label: String, targets: Vec<String> },
+    Targets {
+        label: String,
+        targets: Vec<String>,
+    },
     Loc(Loc),
     Instruction(Instruction),
 }
@@ -113,7 +123,10 @@ pub enum Operand {
     /// `sym+offset` outside brackets.
     Sum(String, i64),
     /// `[base+offset]`; an absolute address has no base.
-    Memory { base: Option<String>, offset: i64 },
+    Memory {
+        base: Option<String>,
+        offset: i64,
+    },
     /// `{a, b}`
     Vector(Vec<Operand>),
     /// `a|b`

@@ -1,9 +1,12 @@
 //! Recursive descent over the tokens of a module. Statements end at `;`, never at a line end: LLVM prints `mma` over
 //! five lines and `trap; exit;` on one.
 
+mod operand;
+
 use super::PtxError;
 use super::ast::*;
 use super::lex::{Kind, Token, lex};
+use operand::integer;
 
 /// Parses PTX text.
 pub fn parse(source: &str) -> Result<Tree, PtxError> {
@@ -75,7 +78,8 @@ impl<'a> Parser<'a> {
         let negative = self.eat('-');
         match self.next()? {
             Kind::Number(n) => {
-                let value = integer(n).map_or_else(|| self.error(format!("`{n}` is not an integer")), Ok)?;
+                let value = integer(n)
+                    .map_or_else(|| self.error(format!("`{n}` is not an integer")), Ok)?;
                 Ok(if negative { (value as i64).wrapping_neg() } else { value as i64 })
             }
             _ => self.error("expected an integer"),
@@ -84,7 +88,8 @@ impl<'a> Parser<'a> {
 
     fn count(&mut self) -> Parsed<u32> {
         let line = self.line();
-        u32::try_from(self.integer()?).map_err(|_| PtxError::new(line, "expected a number that fits 32 bits"))
+        u32::try_from(self.integer()?)
+            .map_err(|_| PtxError::new(line, "expected a number that fits 32 bits"))
     }
 
     fn module(mut self) -> Parsed<Tree> {
@@ -172,11 +177,29 @@ impl<'a> Parser<'a> {
                 Some(Kind::Punct('{')) => {
                     self.at += 1;
                     let body = Some(self.body()?);
-                    return Ok(Function { name, is_entry, params, returns, reqntid, maxntid, body, line });
+                    return Ok(Function {
+                        name,
+                        is_entry,
+                        params,
+                        returns,
+                        reqntid,
+                        maxntid,
+                        body,
+                        line,
+                    });
                 }
                 Some(Kind::Punct(';')) => {
                     self.at += 1;
-                    return Ok(Function { name, is_entry, params, returns, reqntid, maxntid, body: None, line });
+                    return Ok(Function {
+                        name,
+                        is_entry,
+                        params,
+                        returns,
+                        reqntid,
+                        maxntid,
+                        body: None,
+                        line,
+                    });
                 }
                 Some(Kind::Word(".reqntid")) => reqntid = Some(self.extent()?),
                 Some(Kind::Word(".maxntid")) => maxntid = Some(self.extent()?),
@@ -433,7 +456,9 @@ impl<'a> Parser<'a> {
 
     fn instruction(&mut self) -> Parsed<Instruction> {
         let line = self.line();
-        let start = self.tokens[self.at].start;
+        let Some(start) = self.tokens.get(self.at).map(|t| t.start) else {
+            return self.error("the text ends inside a function");
+        };
         let mut guard = None;
         if self.eat('@') {
             let negated = self.eat('!');
@@ -454,119 +479,6 @@ impl<'a> Parser<'a> {
             return self.error(format!("expected `;` after `{opcode}`"));
         }
         Ok(Instruction { guard, opcode, operands, line, span: (start, end) })
-    }
-
-    fn operand(&mut self) -> Parsed<Operand> {
-        let first = self.simple_operand()?;
-        if self.eat('|') {
-            let second = self.simple_operand()?;
-            return Ok(Operand::Pair(Box::new(first), Box::new(second)));
-        }
-        Ok(first)
-    }
-
-    fn simple_operand(&mut self) -> Parsed<Operand> {
-        match self.peek() {
-            Some(Kind::Punct('[')) => self.memory(),
-            Some(Kind::Punct('{')) => Ok(Operand::Vector(self.operands_until('}')?)),
-            Some(Kind::Punct('(')) => Ok(Operand::List(self.operands_until(')')?)),
-            Some(Kind::Punct('!')) => {
-                self.at += 1;
-                Ok(Operand::Not(self.word()?.to_string()))
-            }
-            Some(Kind::Punct('-')) => {
-                self.at += 1;
-                match self.number()? {
-                    Operand::Int(v) => Ok(Operand::Int(v.wrapping_neg())),
-                    _ => self.error("a sign goes with an integer"),
-                }
-            }
-            Some(Kind::Number(_)) => self.number(),
-            Some(Kind::Word(w)) => {
-                self.at += 1;
-                let negative = self.is('-');
-                if negative || self.is('+') {
-                    self.at += 1;
-                    let n = self.integer()?;
-                    return Ok(Operand::Sum(w.to_string(), if negative { n.wrapping_neg() } else { n }));
-                }
-                Ok(Operand::Name(w.to_string()))
-            }
-            _ => self.error("expected an operand"),
-        }
-    }
-
-    /// Vectors and lists hold plain operands: nesting has no meaning in PTX, and refusing it bounds the recursion.
-    fn operands_until(&mut self, close: char) -> Parsed<Vec<Operand>> {
-        self.at += 1;
-        let mut out = vec![];
-        while !self.eat(close) {
-            if self.is('{') || self.is('(') || self.is('[') {
-                return self.error("operand lists do not nest");
-            }
-            out.push(self.simple_operand()?);
-            if !self.is(close) {
-                self.expect(',')?;
-            }
-        }
-        Ok(out)
-    }
-
-    fn memory(&mut self) -> Parsed<Operand> {
-        self.at += 1;
-        let operand = if let Some(Kind::Word(w)) = self.peek() {
-            self.at += 1;
-            let negative = self.is('-');
-            let offset = if negative || self.is('+') {
-                self.at += 1;
-                self.integer()?
-            } else {
-                0
-            };
-            let offset = if negative { offset.wrapping_neg() } else { offset };
-            Operand::Memory { base: Some(w.to_string()), offset }
-        } else {
-            Operand::Memory { base: None, offset: self.integer()? }
-        };
-        self.expect(']')?;
-        Ok(operand)
-    }
-
-    fn number(&mut self) -> Parsed<Operand> {
-        let Kind::Number(n) = self.next()? else {
-            self.at -= 1;
-            return self.error("expected a number");
-        };
-        let parsed = if let Some(hex) = n.strip_prefix("0f").or(n.strip_prefix("0F")) {
-            (hex.len() == 8).then(|| u32::from_str_radix(hex, 16).ok().map(Operand::F32)).flatten()
-        } else if let Some(hex) = n.strip_prefix("0d").or(n.strip_prefix("0D")) {
-            (hex.len() == 16).then(|| u64::from_str_radix(hex, 16).ok().map(Operand::F64)).flatten()
-        } else if n.contains('.') {
-            n.parse::<f64>().ok().map(|v| Operand::F64(v.to_bits()))
-        } else {
-            integer(n).map(Operand::Int)
-        };
-        match parsed {
-            Some(operand) => Ok(operand),
-            None => {
-                self.at -= 1;
-                self.error(format!("`{n}` is not a number"))
-            }
-        }
-    }
-}
-
-/// Decimal, `0x`, `0b` and octal integers, with PTX's optional `U` suffix.
-fn integer(text: &str) -> Option<u64> {
-    let text = text.strip_suffix('U').unwrap_or(text);
-    if let Some(hex) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
-        u64::from_str_radix(hex, 16).ok()
-    } else if let Some(binary) = text.strip_prefix("0b").or(text.strip_prefix("0B")) {
-        u64::from_str_radix(binary, 2).ok()
-    } else if text.len() > 1 && text.starts_with('0') {
-        u64::from_str_radix(&text[1..], 8).ok()
-    } else {
-        text.parse().ok()
     }
 }
 
