@@ -69,6 +69,8 @@ pub struct MaskReport {
     pub opaque: Vec<String>,
     /// Why blocks in which it is false everywhere are run all the same.
     pub kept: Option<String>,
+    /// Whether blocks that the bounds leave open are tested as they come.
+    pub tested: bool,
 }
 
 /// Inspects a kernel.
@@ -121,6 +123,7 @@ fn report(kernel: &Kernel, plan: &Plan, counts: &Result<Counts, CountError>) -> 
         span: kernel.def(condition.value).map(|data| data.span).unwrap_or_default(),
         opaque: condition.opaque.clone(),
         kept: condition.harmless.clone().err(),
+        tested: plan.tests.contains(&condition.value),
     };
     let counts = counts.clone().map_err(|CountError::Unknown(name)| name);
     let pair = counts.iter().flat_map(|counts| &counts.axes);

@@ -157,6 +157,24 @@ pub fn verify(
     if rows.iter().all(|row| row.cases == 0) { Err(Refusal::NoShape) } else { Ok(rows) }
 }
 
+/// Judges the cases of one assignment of element types on one device; answers how many there were. For tools that
+/// want a verdict soon: on one thread, and a failure is not shrunk.
+///
+/// # Errors
+///
+/// The first case that failed.
+pub fn check(
+    kernel: &Kernel,
+    spec: &Kernel,
+    device: &dyn Device,
+    plan: &Plan,
+    dtypes: &BTreeMap<String, DType>,
+) -> Result<usize, Failure> {
+    let mut parts = judge(kernel, spec, &[device], plan, dtypes, 0..plan.cases, &|| ());
+    let part = parts.pop().unwrap_or_default();
+    part.failure.map_or(Ok(part.cases), Err)
+}
+
 /// Number of cases `verify` will report progress for.
 pub fn count(kernel: &Kernel, plan: &Plan) -> usize {
     assignments(kernel, &plan.dtypes).len() * plan.cases

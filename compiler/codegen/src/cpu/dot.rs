@@ -89,12 +89,8 @@ impl Emitter<'_> {
                     points.push(row.along(along, &base));
                 }
             }
-            for (slot, at) in slots.iter().zip(&points) {
-                let first = match init {
-                    Some(init) => this.eval_lifted(init, &mut at.clone())?.text,
-                    None => "zeroinitializer".to_string(),
-                };
-                this.text.line(format_args!("store {ty} {first}, ptr {slot}"));
+            for slot in &slots {
+                this.text.line(format_args!("store {ty} zeroinitializer, ptr {slot}"));
             }
             this.nest(over, None, &mut |this, step| {
                 let joined = |at: &Point| {
@@ -119,7 +115,12 @@ impl Emitter<'_> {
                 Ok(())
             })?;
             for (slot, at) in slots.iter().zip(&points) {
-                let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                let mut sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                // Added last: sums of blocks lose less than one long sum.
+                if let Some(init) = init {
+                    let init = this.eval_lifted(init, &mut at.clone())?.text;
+                    sum = this.fop("fadd contract", true, &init, &sum);
+                }
                 this.write(into, axes, at, &Val::lanes(sum));
             }
             this.text.close_loop(column_loop);

@@ -296,6 +296,11 @@ impl<'k> Search<'k> {
                 data.args.iter().map(|arg| costs.get(arg).copied().unwrap_or(1)).sum();
             let own = match &data.op {
                 Op::Index(_) | Op::Splat | Op::Cast => 0,
+                Op::Binary(BinaryOp::Div | BinaryOp::Rem)
+                    if self.kernel.ty(result).elem.is_int() =>
+                {
+                    20
+                }
                 Op::Binary(_) | Op::Compare(_) | Op::Select => 1,
                 Op::Unary(op) => match op {
                     UnaryOp::Neg | UnaryOp::Not | UnaryOp::Abs => 1,

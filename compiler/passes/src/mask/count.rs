@@ -166,17 +166,23 @@ impl World<'_, '_> {
                 (true, false) => Class::Full,
                 (true, true) => Class::Mixed,
             };
+            let first = lo + block * plan.blocks.step;
+            let range = first..(first + plan.blocks.step).min(hi);
+            let whole = range.end - range.start == plan.blocks.step;
+            let (lanes, all) =
+                if class == Class::Dead { (0, 0) } else { self.lanes(plan, range, class)? };
+            // What the intervals leave open is decided when the block comes.
+            let class = match class {
+                Class::Mixed if !plan.tests.is_empty() && lanes == 0 => Class::Dead,
+                Class::Mixed if plan.decides_full() && whole && lanes == all => Class::Full,
+                class => class,
+            };
             match class {
                 Class::Dead => counts.dead += counts.repeats,
                 Class::Full => counts.full += counts.repeats,
                 Class::Mixed => counts.mixed += counts.repeats,
             }
-            if class != Class::Dead {
-                let first = lo + block * plan.blocks.step;
-                let past = (first + plan.blocks.step).min(hi);
-                let lanes = self.lanes(plan, first..past, class)?;
-                counts.lanes += counts.repeats * lanes;
-            }
+            counts.lanes += counts.repeats * lanes;
             row.push(class);
         }
         counts.rows.push(row);
@@ -193,13 +199,13 @@ impl World<'_, '_> {
             .collect()
     }
 
-    /// Lanes of a block for which every mask holds.
+    /// Lanes of a block for which every mask holds, and all its lanes.
     fn lanes(
         &self,
         plan: &Plan,
         block: std::ops::Range<i64>,
         class: Class,
-    ) -> Result<u64, CountError> {
+    ) -> Result<(u64, u64), CountError> {
         let mut ranges = Vec::new();
         for &axis in self.axes {
             let range = if axis == plan.blocks.axis { block.clone() } else { self.range(axis)? };
@@ -210,7 +216,7 @@ impl World<'_, '_> {
         let known = plan.conditions.iter().filter(|condition| condition.opaque.is_empty());
         let known: Vec<Value> = known.map(|condition| condition.value).collect();
         if class == Class::Full || known.is_empty() {
-            return Ok(size as u64);
+            return Ok((size as u64, size as u64));
         }
         let formula = Formula::all(self.scope, &known).map_err(CountError::Unknown)?;
         let mut lane = ranges.iter().map(|(axis, range)| (*axis, range.start)).collect();
@@ -231,7 +237,7 @@ impl World<'_, '_> {
             }
             found += u64::from(formula.eval(&inputs, &mut registers) != 0);
         }
-        Ok(found)
+        Ok((found, size as u64))
     }
 
     fn range(&self, axis: Axis) -> Result<std::ops::Range<i64>, CountError> {

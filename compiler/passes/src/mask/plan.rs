@@ -8,7 +8,8 @@ use tilec_vocab::{DType, HostExpr, HostOp};
 use super::classify::{Blocks, Interval};
 use super::expr::{Expr, name};
 use super::harmless::{self, Spoilt};
-use super::linear::Reader;
+use super::formula::{Formula, Input};
+use super::linear::{Form, Reader, Term};
 use super::logic::{Atom, disjunction};
 use super::scope::Scope;
 
@@ -45,6 +46,16 @@ pub struct Plan {
     pub ragged: bool,
     /// Scalars that must be checked to be smaller than 2^48 in size before the classes are trusted.
     pub guards: Vec<Value>,
+    /// Conditions for which the intervals may be wider than need be: each mixed block is tested as it comes, and left
+    /// out if one of these holds nowhere in it.
+    pub tests: Vec<Value>,
+}
+
+impl Plan {
+    /// Whether a tested block can also be found full: nothing about it depends on data.
+    pub fn decides_full(&self) -> bool {
+        !self.tests.is_empty() && self.conditions.iter().all(|c| c.opaque.is_empty())
+    }
 }
 
 /// The plan for `inst`, a `for` over blocks of an axis; `None` for any other instruction.
@@ -63,6 +74,7 @@ pub fn plan(scope: &Scope<'_>, inst: Inst) -> Option<Plan> {
     let mut conditions = Vec::new();
     let mut live: Vec<Interval> = vec![Interval::default()];
     let mut mixed: Vec<Interval> = Vec::new();
+    let mut tests = Vec::new();
     for value in conditions_of(kernel, inst) {
         let holds = disjunction(&reader, value, false);
         let fails = disjunction(&reader, value, true);
@@ -77,6 +89,10 @@ pub fn plan(scope: &Scope<'_>, inst: Inst) -> Option<Plan> {
             .collect();
         let harmless =
             harmless::check(kernel, inst, value).map_err(|why| why_not(kernel, inst, why));
+        let exact = [&holds, &fails].into_iter().flatten().all(|all| is_exact(all));
+        if harmless.is_ok() && opaque.is_empty() && !exact && is_known_outside(scope, inst, value) {
+            tests.push(value);
+        }
         if harmless.is_ok() {
             live = intersect(&live, &blocks.met(&holds));
         }
@@ -95,7 +111,41 @@ pub fn plan(scope: &Scope<'_>, inst: Inst) -> Option<Plan> {
     let live = merge(live);
     let mixed = merge(mixed);
     let guards = guards(scope, &blocks, live.iter().chain(&mixed));
-    Some(Plan { inst, blocks, conditions, live, mixed, ragged, guards })
+    Some(Plan { inst, blocks, conditions, live, mixed, ragged, guards, tests })
+}
+
+/// Whether no integer is lost between the lines of a conjunction: one comparison of lanes and numbers, or several of which
+/// none weighs a lane or adds two.
+fn is_exact(all: &[Atom]) -> bool {
+    let forms = all.iter().filter_map(|atom| match atom {
+        Atom::AtLeastZero(form) => Some(form),
+        Atom::Opaque(_) => None,
+    });
+    let forms: Vec<_> = forms.collect();
+    let plain = |term: &Term| matches!(term, Term::Index(_) | Term::Scalar(_));
+    let simple = forms.iter().all(|form| form.terms.keys().all(plain));
+    let difference = |form: &&Form| {
+        let lanes = form.terms.iter().filter(|(term, _)| matches!(term, Term::Index(_)));
+        let weights: Vec<i64> = lanes.map(|(_, &weight)| weight).collect();
+        matches!(weights[..], [] | [1 | -1] | [1, -1] | [-1, 1])
+    };
+    simple && (forms.len() <= 1 || forms.iter().all(difference))
+}
+
+/// Whether a condition can be computed at the start of a loop's body.
+fn is_known_outside(scope: &Scope<'_>, inst: Inst, condition: Value) -> bool {
+    let kernel = scope.kernel;
+    let body = kernel.insts[inst].blocks[0];
+    let inner = scope.inside(body);
+    Formula::of(scope, condition).is_ok_and(|formula| {
+        formula.inputs.iter().all(|input| match input {
+            Input::Index(axis) => {
+                let declared = scope.declared_in(*axis);
+                declared == body || !inner.contains(&declared)
+            }
+            Input::Program(_) | Input::Name(_) => true,
+        })
+    })
 }
 
 /// The conditions of `select`s in the body that are not known to be uniform and constant.
@@ -194,7 +244,7 @@ fn divides(scope: &Scope<'_>, reader: &Reader<'_, '_>, bounds: &[Value], step: i
     let Some(length) = forms.and_then(|(hi, lo)| hi.plus(-1, &lo)) else { return false };
     length.constant % step == 0
         && length.terms.iter().all(|(term, coefficient)| {
-            let super::linear::Term::Scalar(value) = term else { return coefficient % step == 0 };
+            let Term::Scalar(value) = term else { return coefficient % step == 0 };
             coefficient
                 .checked_mul(known_divisor(scope.kernel, *value))
                 .is_some_and(|c| c % step == 0)

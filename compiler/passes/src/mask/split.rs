@@ -12,8 +12,11 @@
 //! the same bit for bit where no dead block is left out. It gives up, and copies the loop as it is, when no class but
 //! mixed is found.
 
+use std::collections::BTreeSet;
+
 use tilec_ir::{
-    Axis, BinaryOp, Block, Builder, CompareOp, Copier, Extent, Imm, Inst, Kernel, Op, Value,
+    Axis, BinaryOp, Block, Builder, CompareOp, Copier, Extent, Imm, Inst, Kernel, Op, ReduceOp,
+    Value, ValueDef,
 };
 use tilec_vocab::Bug;
 
@@ -102,7 +105,8 @@ impl<'k> Splitter<'_, 'k> {
         let all_mixed = plan.mixed.iter().any(Interval::is_all);
         let nothing_to_say = plan.mixed.is_empty() && plan.conditions.is_empty() && !plan.ragged;
         let already_full = self.scope.kernel.axes[plan.blocks.axis].full;
-        if all_run && (all_mixed || (nothing_to_say && already_full)) { None } else { Some(plan) }
+        let gains_nothing = all_run && (all_mixed || (nothing_to_say && already_full));
+        if gains_nothing && plan.tests.is_empty() { None } else { Some(plan) }
     }
 
     fn split(&mut self, plan: &Plan, to: &mut Builder<'_>) -> Vec<Value> {
@@ -311,10 +315,112 @@ impl<'k> Splitter<'_, 'k> {
         if full {
             self.known_true.extend(plan.conditions.iter().map(|condition| condition.value));
         }
-        let body = self.copy_block(block, to);
+        let body = if full || plan.tests.is_empty() {
+            self.copy_block(block, to)
+        } else {
+            self.tested_block(plan, block, to)
+        };
         self.copier = outside.0;
         self.known_true.truncate(outside.1);
         to.for_loop(Some(axis), piece.from, piece.to, carried, body).to_vec()
+    }
+}
+
+/// Blocks that are tested as they come.
+impl<'k> Splitter<'_, 'k> {
+    /// The body behind the question whether any lane, and whether every lane, meets the masks.
+    fn tested_block(&mut self, plan: &Plan, block: Block, to: &mut Builder<'_>) -> Block {
+        let kernel: &'k Kernel = self.scope.kernel;
+        let new = self.copier.copy_params(kernel, block, to);
+        let outer = std::mem::replace(&mut to.block, new);
+        let carried = to.kernel.blocks[new].params[1..].to_vec();
+        let types: Vec<_> = carried.iter().map(|&v| to.kernel.ty(v).clone()).collect();
+        let run = self.all_of(&plan.tests, ReduceOp::Any, block, to);
+        let before = self.copier.clone();
+
+        let live = to.new_block([]);
+        to.block = live;
+        if plan.decides_full() {
+            let conditions: Vec<Value> = plan.conditions.iter().map(|c| c.value).collect();
+            let whole = self.all_of(&conditions, ReduceOp::All, block, to);
+            let known = self.known_true.len();
+            self.known_true.extend(conditions);
+            let full = self.branch(block, to);
+            self.known_true.truncate(known);
+            let mixed = self.branch(block, to);
+            to.block = live;
+            let results = to.if_else(whole, full, mixed, types.clone()).to_vec();
+            to.yield_values(&results);
+        } else {
+            self.copy_insts(block, to);
+        }
+        self.copier = before;
+
+        let dead = to.new_block([]);
+        to.block = dead;
+        to.yield_values(&carried);
+        to.block = new;
+        let results = to.if_else(run, live, dead, types).to_vec();
+        to.yield_values(&results);
+        to.block = outer;
+        new
+    }
+
+    /// A copy of a body as a branch of its own.
+    fn branch(&mut self, block: Block, to: &mut Builder<'_>) -> Block {
+        let before = self.copier.clone();
+        let new = to.new_block([]);
+        let outer = std::mem::replace(&mut to.block, new);
+        self.copy_insts(block, to);
+        to.block = outer;
+        self.copier = before;
+        new
+    }
+
+    /// Whether each condition holds in any lane, or in all.
+    fn all_of(
+        &mut self,
+        conditions: &[Value],
+        op: ReduceOp,
+        block: Block,
+        to: &mut Builder<'_>,
+    ) -> Value {
+        let inside = self.scope.inside(block);
+        let mut result = None;
+        for &condition in conditions {
+            self.copy_slice(condition, &inside, to);
+            let mut holds = self.copier.value(condition);
+            let axes: Vec<Axis> = to.kernel.ty(holds).axes.iter().collect();
+            if !axes.is_empty() {
+                holds = to.reduce(op, holds, &axes);
+            }
+            result = Some(match result {
+                None => holds,
+                Some(so_far) => to.binary(BinaryOp::And, so_far, holds),
+            });
+        }
+        result.unwrap_or_else(|| to.constant(Imm::Bool(true), tilec_ir::Elem::BOOL))
+    }
+
+    /// Copies what a condition is computed from, ahead of its place.
+    fn copy_slice(&mut self, value: Value, inside: &BTreeSet<Block>, to: &mut Builder<'_>) {
+        let kernel: &'k Kernel = self.scope.kernel;
+        let mut done = BTreeSet::new();
+        let mut work = vec![(value, false)];
+        while let Some((value, operands_done)) = work.pop() {
+            let ValueDef::Result(inst, _) = kernel.values[value].def else { continue };
+            let is_inside = self.scope.home(inst).is_some_and(|home| inside.contains(&home));
+            if !is_inside || done.contains(&inst) {
+                continue;
+            }
+            if operands_done {
+                self.copier.copy(kernel, inst, to);
+                done.insert(inst);
+            } else {
+                work.push((value, true));
+                work.extend(kernel.insts[inst].args.iter().map(|&arg| (arg, false)));
+            }
+        }
     }
 }
 

@@ -169,6 +169,9 @@ fn to_text(
                     mask.opaque.join(", ")
                 );
             }
+            if mask.tested {
+                text += "         blocks that the bounds leave open are tested as they come\n";
+            }
             if let Some(why) = &mask.kept {
                 text += &format!("         dead blocks are kept: {why}\n");
             }
@@ -257,6 +260,7 @@ fn to_json(
                 "source": snippet(mask.span, sources),
                 "depends_on": mask.opaque,
                 "dead_kept_because": mask.kept,
+                "tested": mask.tested,
             })
         });
         let counts = report.counts.as_ref().ok().map(|counts| {

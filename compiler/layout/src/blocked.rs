@@ -1,0 +1,124 @@
+//! Blocked layouts: for loads, stores and programs without `dot`.
+//!
+//! Every split of lanes and warps over the axes is tried and ranked, first by what it costs a
+//! thread: memory accesses, then registers, then indices past the end. Of the equals, the best
+//! fills the longest pieces of memory up to a cache line of 128 bytes, keeps warps and then lanes
+//! off the contiguous axis (a reduction along it crosses fewer of them), and gives lanes the fast
+//! axes and warps the slow ones.
+//!
+//! `[m: 64, d: 80]` of f16 over 4 warps: a row is ten vectors of 16 bytes, so two lanes side by side
+//! take a whole sector of 32 bytes, five times; no lane idles and no index is past the end.
+//!
+//! ```text
+//! register  8 d*1   5 d*16
+//! lane      2 d*8   16 m*1
+//! warp      4 m*16
+//! ```
+
+use std::cmp::Reverse;
+
+use crate::buffer::CHUNK_BYTES;
+use crate::layout::{Layout, WARP};
+use crate::part::{Part, Place};
+
+/// Bytes that it pays to read in one piece.
+const CACHE_LINE_BYTES: u32 = 128;
+/// Axes that lanes and warps are spread over: the fastest ones; more only lengthen the search.
+const MAX_SPREAD_AXES: usize = 4;
+
+/// One way to spread: lanes and warps along each axis, the fastest axis first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Spread {
+    width: u32,
+    lanes: Vec<u32>,
+    warps: Vec<u32>,
+}
+
+/// A coalesced layout of a tile: `axes` with their extents, the slowest first, so that the last is
+/// the one of neighbours in memory. May cover more than the tile where nothing divides it, but
+/// vectors never cross the end of the contiguous axis.
+pub fn blocked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
+    let axes: Vec<(A, u32)> = axes.iter().rev().copied().map(|(a, e)| (a, e.max(1))).collect();
+    let extents: Vec<u32> = axes.iter().map(|(_, extent)| *extent).collect();
+    let num_warps = num_warps.max(1);
+    let spread_axes = extents.len().min(MAX_SPREAD_AXES);
+    let contiguous = extents.first().copied().unwrap_or(1);
+    let widest = (CHUNK_BYTES / elem_bytes.max(1)).max(1);
+    let widths = (0..=widest.ilog2()).map(|log2| 1 << log2);
+    let mut best = None;
+    for width in widths.filter(|width| contiguous.is_multiple_of(*width)) {
+        for lanes in factors(WARP, spread_axes) {
+            for warps in factors(num_warps, spread_axes) {
+                let spread = Spread { width, lanes: lanes.clone(), warps };
+                let rank = (rank(&spread, &extents, elem_bytes), spread);
+                if best.as_ref().is_none_or(|least| rank < *least) {
+                    best = Some(rank);
+                }
+            }
+        }
+    }
+    best.map_or_else(Layout::scalar, |(_, spread)| layout(&spread, &axes, num_warps))
+}
+
+/// All ways to give each of `axes` a factor of `total`, not necessarily all of it together.
+fn factors(total: u32, axes: usize) -> Vec<Vec<u32>> {
+    let mut found = vec![Vec::new()];
+    for _ in 0..axes {
+        found = found
+            .into_iter()
+            .flat_map(|chosen: Vec<u32>| {
+                let left = total / chosen.iter().product::<u32>();
+                let divisors = (1..=left).filter(move |d| left.is_multiple_of(*d));
+                divisors.map(move |d| chosen.iter().copied().chain([d]).collect())
+            })
+            .collect();
+    }
+    found
+}
+
+/// See the module; less is better.
+fn rank(spread: &Spread, extents: &[u32], elem_bytes: u32) -> impl Ord + use<> {
+    let Spread { width, lanes, warps } = spread;
+    let reach = |i: usize| {
+        let vector = if i == 0 { *width } else { 1 };
+        u64::from(vector * lanes.get(i).unwrap_or(&1) * warps.get(i).unwrap_or(&1))
+    };
+    let blocks = |i: usize| u64::from(extents[i]).div_ceil(reach(i));
+    let accesses: u64 = (0..extents.len()).map(blocks).product();
+    let past_the_end = (0..extents.len()).any(|i| blocks(i) * reach(i) != u64::from(extents[i]));
+    let row_bytes = extents.first().unwrap_or(&1).saturating_mul(elem_bytes);
+    let lanes_along = lanes.first().copied().unwrap_or(1);
+    let piece = (lanes_along * width * elem_bytes).min(row_bytes).min(CACHE_LINE_BYTES);
+    let distance = |factors: &[u32]| -> u32 {
+        factors.iter().enumerate().map(|(i, factor)| i as u32 * factor.ilog2()).sum()
+    };
+    (
+        accesses,
+        accesses * u64::from(*width),
+        past_the_end,
+        Reverse(piece),
+        (warps.first().copied().unwrap_or(1), lanes_along),
+        (distance(lanes), Reverse(distance(warps))),
+    )
+}
+
+fn layout<A: Copy + Ord>(spread: &Spread, axes: &[(A, u32)], num_warps: u32) -> Layout<A> {
+    let mut parts = Vec::new();
+    for (i, &(axis, extent)) in axes.iter().enumerate() {
+        let vector = if i == 0 { spread.width } else { 1 };
+        let lanes = spread.lanes.get(i).copied().unwrap_or(1);
+        let warps = spread.warps.get(i).copied().unwrap_or(1);
+        let reach = vector * lanes * warps;
+        parts.extend([
+            (Place::Register, Part::new(vector, axis, 1)),
+            (Place::Lane, Part::new(lanes, axis, vector)),
+            (Place::Warp, Part::new(warps, axis, vector * lanes)),
+            (Place::Register, Part::new(extent.div_ceil(reach), axis, reach)),
+        ]);
+    }
+    let idle_lanes = WARP / spread.lanes.iter().product::<u32>();
+    let idle_warps = num_warps / spread.warps.iter().product::<u32>();
+    parts.push((Place::Lane, Part::copies(idle_lanes)));
+    parts.push((Place::Warp, Part::copies(idle_warps)));
+    Layout::built(parts)
+}

@@ -1,0 +1,20 @@
+//! Layouts.
+mod banks;
+mod blocked;
+mod buffer;
+mod choose;
+mod compare;
+mod layout;
+mod ldmatrix;
+mod mma;
+mod part;
+mod tiling;
+pub use banks::{Wavefronts, wavefronts};
+pub use blocked::blocked;
+pub use buffer::{Bases, Buffer, BufferError, CHUNK_BYTES, Lanes, Swizzle, Vectors};
+pub use choose::Access;
+pub use layout::{Coordinate, Layout, LayoutError, Position, WARP};
+pub use ldmatrix::{Ldmatrix, Matrix};
+pub use mma::{Dot, Mma};
+pub use part::{Part, Place};
+pub use tiling::ReorderError;

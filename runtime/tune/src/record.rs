@@ -1,0 +1,196 @@
+//! What was found, where it is kept, and which launch it is for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tilec_cache::{Cache, CacheError, Key, Kind, Lookup, sha256_hex};
+use tilec_host::DeviceInfo;
+use tilec_ir::{GenericKind, Kernel, Module};
+use tilec_vocab::Specialisation;
+
+use crate::space::Knobs;
+
+/// The schema of a record.
+const SCHEMA: &str = "tilec.tuning/1";
+
+/// The version of the compiler: all our crates have one.
+const COMPILER: &str = env!("CARGO_PKG_VERSION");
+
+/// What was found by tuning once: readable JSON in the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The shapes it holds for.
+    pub bucket: String,
+    /// The shape it was measured at.
+    pub shape: BTreeMap<String, i64>,
+    /// Element types: `T=f16`.
+    pub types: String,
+    /// The knobs that won.
+    pub knobs: Knobs,
+    /// Median time with them.
+    pub time_ns: u64,
+    /// Median time with the default knobs, if those ran.
+    pub default_ns: Option<u64>,
+    /// Candidates that were tried.
+    pub tried: usize,
+    /// SHA-256 of the code that was measured.
+    pub code: String,
+    /// The device's model and what its code is generated for.
+    pub device: String,
+    /// The compiler's version.
+    pub compiler: String,
+    /// When, in UTC.
+    pub date: String,
+}
+
+/// Everything that decides which record a launch takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    kernel: String,
+    ir: String,
+    types: String,
+    consts: String,
+    bucket: String,
+    device: String,
+}
+
+impl Site {
+    /// The site of a launch of `kernel`, still generic, under `binding`, for shapes of `bucket`.
+    pub fn new(
+        kernel: &Kernel,
+        binding: &Specialisation,
+        bucket: &str,
+        device: &DeviceInfo,
+    ) -> Site {
+        let is_const = |name: &&String| {
+            kernel.generics.values().any(|g| g.name == **name && g.kind == GenericKind::Const)
+        };
+        let consts = binding.ints.iter().filter(|(name, _)| is_const(name));
+        let types = binding.dtypes.iter().map(|(name, dtype)| format!("{name}={dtype}"));
+        let text =
+            tilec_ir::print(&Module::<tilec_ir::Tile>::new(vec![kernel.clone()], Vec::new()));
+        Site {
+            kernel: kernel.name.clone(),
+            ir: sha256_hex(text.as_bytes()),
+            types: types.collect::<Vec<_>>().join(" "),
+            consts: consts.map(|(name, n)| format!("{name}={n}")).collect::<Vec<_>>().join(" "),
+            bucket: bucket.to_owned(),
+            device: format!(
+                "{} {} x{} {}",
+                device.name,
+                device.model,
+                device.units,
+                device.features.join(" ")
+            ),
+        }
+    }
+
+    fn key(&self) -> Key {
+        Key::new(Kind::Record)
+            .with("compiler", COMPILER)
+            .with("kernel", &self.kernel)
+            .with("ir", &self.ir)
+            .with("types", &self.types)
+            .with("consts", &self.consts)
+            .with("bucket", &self.bucket)
+            .with("device", &self.device)
+    }
+
+    /// The record of tuning at this site; the date is now.
+    pub fn record(
+        &self,
+        shape: BTreeMap<String, i64>,
+        knobs: Knobs,
+        (time_ns, default_ns): (u64, Option<u64>),
+        tried: usize,
+        code: String,
+    ) -> Record {
+        let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
+        Record {
+            schema: SCHEMA.to_owned(),
+            kernel: self.kernel.clone(),
+            bucket: self.bucket.clone(),
+            shape,
+            types: self.types.clone(),
+            knobs,
+            time_ns,
+            default_ns,
+            tried,
+            code,
+            device: self.device.clone(),
+            compiler: COMPILER.to_owned(),
+            date: now.to_string(),
+        }
+    }
+}
+
+/// The record of a site. What cannot be used counts as none; `warn` hears why.
+pub fn find(cache: &Cache, site: &Site, warn: &mut dyn FnMut(String)) -> Option<Record> {
+    match cache.get(&site.key()) {
+        Lookup::Miss => None,
+        Lookup::Refused(path, fault) => {
+            warn(format!("{} is not used: {fault}", path.display()));
+            None
+        }
+        Lookup::Hit(payload) => match serde_json::from_slice::<Record>(&payload) {
+            Ok(record) if record.schema == SCHEMA => Some(record),
+            Ok(record) => {
+                warn(format!("a tuning record of schema {} is not used", record.schema));
+                None
+            }
+            Err(error) => {
+                warn(format!("a tuning record is not used: {error}"));
+                None
+            }
+        },
+    }
+}
+
+/// Stores the record of a site, in place of an older one.
+///
+/// # Errors
+///
+/// Those of [`Cache::put`].
+pub fn store(cache: &Cache, site: &Site, record: &Record) -> Result<(), CacheError> {
+    let text = serde_json::to_string_pretty(record).unwrap_or_default();
+    cache.put(&site.key(), format!("{text}\n").as_bytes()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(units: usize) -> DeviceInfo {
+        DeviceInfo { name: "cpu".into(), model: "M".into(), units, features: vec!["avx2".into()] }
+    }
+
+    fn site(bucket: &str, units: usize) -> Site {
+        let kernel = Kernel::new("k", Default::default());
+        Site::new(&kernel, &Specialisation::default(), bucket, &device(units))
+    }
+
+    #[test]
+    fn a_record_is_found_at_its_own_site_alone() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let cache = Cache::open(folder.path().join("cache")).expect("a cache");
+        let here = site("M=64", 2);
+        let knobs = Knobs::from([("BM".to_owned(), 64)]);
+        let record = here.record(BTreeMap::new(), knobs, (5, None), 3, "c0de".into());
+        store(&cache, &here, &record).expect("stored");
+        let mut warnings = Vec::new();
+        let mut look = |site: &Site| find(&cache, site, &mut |text| warnings.push(text));
+        assert_eq!(look(&here), Some(record));
+        for other in [site("M=128", 2), site("M=64", 4)] {
+            assert_eq!(look(&other), None);
+        }
+        assert!(warnings.is_empty());
+
+        cache.put(&here.key(), b"{}").expect("stored");
+        assert_eq!(find(&cache, &here, &mut |text| warnings.push(text)), None);
+        assert_eq!(warnings.len(), 1);
+    }
+}
