@@ -15,8 +15,15 @@ use tilec_vocab::{DType, Specialisation};
 
 /// Queries, keys and a number for windows and prefixes: whole and ragged blocks, more keys than queries and
 /// fewer, windows of nothing, of less than a block and of more than everything.
-const SHAPES: &[(i64, i64, i64)] =
-    &[(64, 64, 5), (1, 1, 0), (33, 65, 7), (96, 40, 31), (20, 130, 200), (130, 129, 64), (7, 97, 1)];
+const SHAPES: &[(i64, i64, i64)] = &[
+    (64, 64, 5),
+    (1, 1, 0),
+    (33, 65, 7),
+    (96, 40, 31),
+    (20, 130, 200),
+    (130, 129, 64),
+    (7, 97, 1),
+];
 
 fn bound(kernel: &Kernel) -> Specialisation {
     let mut binding = Specialisation::default();
@@ -39,7 +46,11 @@ fn bound(kernel: &Kernel) -> Specialisation {
     binding
 }
 
-fn arguments(kernel: &Kernel, (rows, columns, window): (i64, i64, i64), seed: u64) -> Vec<Argument> {
+fn arguments(
+    kernel: &Kernel,
+    (rows, columns, window): (i64, i64, i64),
+    seed: u64,
+) -> Vec<Argument> {
     let extents = BTreeMap::from([("M", rows), ("N", columns), ("B", 2), ("H", 2), ("G", 1)]);
     let mut rng = Rng::new(seed);
     let argument = |ty: &ParamType, rng: &mut Rng| match ty {
@@ -56,7 +67,9 @@ fn arguments(kernel: &Kernel, (rows, columns, window): (i64, i64, i64), seed: u6
                     (0..count).map(|_| rng.between(-1000, 1000) as f64 / 512.0).collect(),
                 ),
                 // Document ids, prefix lengths.
-                _ => Data::Int((0..count).map(|n| if window > 8 { n / 9 } else { window }).collect()),
+                _ => {
+                    Data::Int((0..count).map(|n| if window > 8 { n / 9 } else { window }).collect())
+                }
             };
             Argument::Tensor(TensorData { shape, data })
         }
@@ -81,7 +94,8 @@ fn the_mask_pass_changes_no_result() {
         for kernel in &lowered(file.text).kernels {
             let binding = bound(kernel);
             let compiled = |options: &Options| {
-                optimise(kernel, &binding, options).unwrap_or_else(|e| panic!("{}: {e}", kernel.name))
+                optimise(kernel, &binding, options)
+                    .unwrap_or_else(|e| panic!("{}: {e}", kernel.name))
             };
             let (with, plain) = (compiled(&Options::default()), compiled(&without));
             let loops = |kernel: &Kernel| {

@@ -26,8 +26,8 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     (
         "tilec",
         &[
-            "vocab", "syntax", "ir", "sema", "interp", "passes", "driver", "host", "cpu", "verify",
-            "kernels",
+            "vocab", "syntax", "ir", "sema", "interp", "passes", "driver", "host", "codegen",
+            "cpu", "verify", "kernels", "cache", "tune",
         ],
     ),
     (

@@ -100,7 +100,9 @@ fn from_bytes(dtype: DType, bytes: &[u8]) -> f64 {
 
 fn dtype(case: &Case, param: Param) -> DType {
     match &case.kernel.params[param].ty {
-        ParamType::Tensor { elem, .. } | ParamType::Scalar(elem) => elem.known().expect("specialised"),
+        ParamType::Tensor { elem, .. } | ParamType::Scalar(elem) => {
+            elem.known().expect("specialised")
+        }
     }
 }
 
@@ -114,7 +116,9 @@ fn interpret(seed: u64, case: &Case) -> Outcome {
             let values = case.elements(param, seed);
             let data = match dtype(case, param) {
                 DType::Bool => Data::Bool(values.into_iter().map(|x| x != 0.0).collect()),
-                DType::I32 | DType::I64 => Data::Int(values.into_iter().map(|x| x as i64).collect()),
+                DType::I32 | DType::I64 => {
+                    Data::Int(values.into_iter().map(|x| x as i64).collect())
+                }
                 DType::F16 | DType::BF16 | DType::F32 => Data::Float(values),
             };
             Argument::Tensor(TensorData { shape: case.shape(param), data })
@@ -237,13 +241,16 @@ fn hosts() -> Vec<Host> {
 
 #[test]
 fn compiled_kernels_do_what_the_interpreter_does() {
-    let count = env::var("TILEC_CPU_KERNELS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
+    let count =
+        env::var("TILEC_CPU_KERNELS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
     let first = env::var("TILEC_CPU_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let hosts = hosts();
     std::thread::scope(|scope| {
         for part in 0..2 {
             let hosts = &hosts;
-            scope.spawn(move || differential((first..first + count).filter(|n| n % 2 == part), hosts));
+            scope.spawn(move || {
+                differential((first..first + count).filter(|n| n % 2 == part), hosts)
+            });
         }
     });
 }

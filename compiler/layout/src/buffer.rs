@@ -102,15 +102,8 @@ pub struct Vectors {
     pub registers: Vec<Vec<u32>>,
 }
 
-/// Addresses of a thread's accesses as few computed ones and constants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bases {
-    /// The accesses whose addresses are computed.
-    pub bases: Vec<usize>,
-    /// For each access, the number of its base and the bytes to add to it.
-    pub offsets: Vec<(usize, i64)>,
-}
-
+/// Row, and column in bytes.
+pub(crate) type RowColumn = (u32, u32);
 impl<A: Copy + Ord> Buffer<A> {
     /// A buffer without swizzle; `axes` with their extents, the slowest first.
     ///
@@ -197,7 +190,7 @@ impl<A: Copy + Ord> Buffer<A> {
     }
 
     /// The byte at a row and a column in bytes.
-    pub(crate) fn address_of(&self, (row, column): (u32, u32)) -> u32 {
+    pub(crate) fn address_of(&self, (row, column): RowColumn) -> u32 {
         row * self.row_bytes() + self.swizzle.column(row, column)
     }
 
@@ -210,7 +203,7 @@ impl<A: Copy + Ord> Buffer<A> {
     }
 
     /// Row and column in bytes that each register, lane and warp add up to.
-    fn tables(&self, layout: &Layout<A>) -> [Vec<(u32, u32)>; 3] {
+    pub(crate) fn tables(&self, layout: &Layout<A>) -> [Vec<RowColumn>; 3] {
         let rows = layout.sums(|axis| self.row_weight(axis));
         let columns = layout.sums(|axis| self.column_weight(axis));
         let mut columns = columns.into_iter();
@@ -224,7 +217,7 @@ impl<A: Copy + Ord> Buffer<A> {
         let widest = CHUNK_BYTES.min(1 << moved) / self.elem_bytes;
         let width = widest.max(1).min(1 << run.trailing_zeros());
         let [registers, ..] = self.tables(layout);
-        let at: BTreeMap<(u32, u32), u32> = registers.iter().copied().zip(0..).collect();
+        let at: BTreeMap<RowColumn, u32> = registers.iter().copied().zip(0..).collect();
         let vector_bytes = width * self.elem_bytes;
         let starts = registers.iter().filter(|(_, column)| column.is_multiple_of(vector_bytes));
         let registers = starts
@@ -237,43 +230,54 @@ impl<A: Copy + Ord> Buffer<A> {
         Vectors { width, registers }
     }
 
-    /// The addresses of each access of one warp, lane by lane, and their width in bytes.
+    /// The addresses of each access of one warp, lane by lane, and their width in bytes. Lanes whose
+    /// elements lie outside the buffer take no part.
     pub fn addresses(
         &self,
         layout: &Layout<A>,
         lanes: Lanes,
         warp: u32,
     ) -> (u32, Vec<Vec<Option<u32>>>) {
-        let vectors = self.vectors(layout);
-        let (width, places) = self.places(layout, &vectors, lanes, warp);
+        let (bytes, places) = self.places(layout, lanes, warp);
         let addresses = places
             .into_iter()
             .map(|lanes| lanes.into_iter().map(|p| p.map(|p| self.address_of(p))).collect())
             .collect();
-        (width, addresses)
+        (bytes, addresses)
     }
 
     /// As [`Buffer::addresses`], but rows and columns, before the swizzle.
     pub(crate) fn places(
         &self,
         layout: &Layout<A>,
-        vectors: &Vectors,
         lanes: Lanes,
         warp: u32,
-    ) -> (u32, Vec<Vec<Option<(u32, u32)>>>) {
-        let [registers, lane_table, warps] = self.tables(layout);
-        let takes_part = |lane: u32| match lanes {
-            Lanes::All => true,
-            Lanes::FirstCopies => layout.is_first_copy(Place::Lane, lane),
+    ) -> (u32, Vec<Vec<Option<RowColumn>>>) {
+        let vectors = self.vectors(layout);
+        let starts = vectors.registers.iter().filter_map(|elements| elements.first()).copied();
+        let [of_register, of_lane, of_warp] = self.tables(layout);
+        // Only axes that the layout covers with more indices than the buffer has need a look.
+        let beyond: Vec<([Vec<u32>; 3], u32)> = self
+            .axes
+            .iter()
+            .filter(|(axis, extent)| layout.extent(*axis) > *extent)
+            .map(|&(axis, extent)| (layout.sums(|other| u32::from(other == axis)), extent))
+            .collect();
+        let first: Vec<bool> = (0..of_lane.len() as u32)
+            .map(|lane| lanes == Lanes::All || layout.is_first_copy(Place::Lane, lane))
+            .collect();
+        let at = |register: u32, lane: usize| {
+            let [r, l, w] = [register as usize, lane, warp as usize];
+            let inside = beyond.iter().all(|([registers, lanes, warps], extent)| {
+                registers[r] + lanes[l] + warps[w] < *extent
+            });
+            let sum = [of_register[r], of_lane[l], of_warp[w]]
+                .into_iter()
+                .fold((0, 0), |(row, column), (x, y)| (row + x, column + y));
+            (first[lane] && inside).then_some(sum)
         };
-        let (warp_row, warp_column) = warps.get(warp as usize).copied().unwrap_or_default();
-        let places = vectors.registers.iter().filter_map(|elements| {
-            let (row, column) = registers[*elements.first()? as usize];
-            let at = |(lane, (r, c)): (u32, &(u32, u32))| {
-                takes_part(lane).then_some((row + r + warp_row, column + c + warp_column))
-            };
-            Some((0..).zip(&lane_table).map(at).collect())
-        });
+        let places =
+            starts.map(|register| (0..of_lane.len()).map(|lane| at(register, lane)).collect());
         (vectors.width * self.elem_bytes, places.collect())
     }
 
@@ -281,32 +285,5 @@ impl<A: Copy + Ord> Buffer<A> {
     pub fn wavefronts(&self, layout: &Layout<A>, lanes: Lanes, warp: u32) -> Wavefronts {
         let (bytes, addresses) = self.addresses(layout, lanes, warp);
         addresses.iter().map(|addresses| wavefronts(addresses, bytes)).sum()
-    }
-
-    /// The addresses of a thread's accesses as bases and immediate offsets that hold for every
-    /// thread: two accesses share a base where their distance is the same in all threads.
-    pub fn bases(&self, layout: &Layout<A>) -> Bases {
-        let vectors = self.vectors(layout);
-        let by_warp: Vec<_> = (0..layout.count(Place::Warp))
-            .map(|warp| self.places(layout, &vectors, Lanes::All, warp).1)
-            .collect();
-        let threads = |access: usize| {
-            by_warp.iter().flat_map(move |accesses| {
-                accesses[access].iter().flatten().map(|p| i64::from(self.address_of(*p)))
-            })
-        };
-        let mut found = Bases { bases: Vec::new(), offsets: Vec::new() };
-        for access in 0..vectors.registers.len() {
-            let shared = found.bases.iter().enumerate().find_map(|(number, &base)| {
-                let mut apart = threads(access).zip(threads(base)).map(|(x, y)| x - y);
-                let first = apart.next()?;
-                apart.all(|other| other == first).then_some((number, first))
-            });
-            found.offsets.push(shared.unwrap_or((found.bases.len(), 0)));
-            if shared.is_none() {
-                found.bases.push(access);
-            }
-        }
-        found
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | row, f16 | chunks | bits | row shift |
 //! | --- | --- | --- | --- |
-//! | 40, 72 | 5, 9 | 0 | |
+//! | 8, 24, 40 | 1, 3, 5 | 0 | |
 //! | 16, 48, 80 | 2, 6, 10 | 1 | 2 |
 //! | 32, 96 | 4, 12 | 2 | 1 |
 //! | 64, 128, 192, 256 | 8, 16, 24, 32 | 3 | 0 |
@@ -39,12 +39,8 @@ impl<A: Copy + Ord> Buffer<A> {
     /// those that leave vectors as wide as they are without one; the simplest of the best.
     pub fn best_swizzle(&self, accesses: &[Access<'_, A>]) -> (Buffer<A>, Wavefronts) {
         let plain = self.unswizzled();
-        let patterns: Vec<_> = accesses
-            .iter()
-            .map(|access| {
-                plain.places(access.layout, &plain.vectors(access.layout), access.lanes, 0)
-            })
-            .collect();
+        let patterns: Vec<_> =
+            accesses.iter().map(|access| plain.places(access.layout, access.lanes, 0)).collect();
         let widest = patterns.iter().map(|(bytes, _)| *bytes).max().unwrap_or(1);
         let count = |buffer: &Buffer<A>| -> Wavefronts {
             let each = patterns

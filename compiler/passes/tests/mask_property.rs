@@ -2,11 +2,11 @@
 //! block with a true one; and how many truly dead and full blocks are found. `TILEC_MASKS` sets how many masks
 //! of each family are drawn; 2,500 unless said.
 
+use tilec_interp::{Argument, Data, Limits, Mode, TensorData, run};
 use tilec_ir::{
     AxisData, BinaryOp, Builder, CompareOp, DimData, Elem, Extent, GridAxis, Imm, Inst, Kernel, Op,
     ParamData, ParamType, ReduceOp, UnaryOp, Value, verify,
 };
-use tilec_interp::{Argument, Data, Limits, Mode, TensorData, run};
 use tilec_passes::mask::classify::Interval;
 use tilec_passes::mask::count::{Class, Shape, count};
 use tilec_passes::mask::expr::Expr;
@@ -312,10 +312,7 @@ fn judge(s: &Sample, scope: &Scope<'_>, plan: &Plan, w: &World, score: &mut Scor
         let truths: Vec<bool> = lanes.map(|lane| eval(s, w, lane, s.condition) != 0).collect();
         let dead = truths.iter().all(|&t| !t);
         let full = truths.iter().all(|&t| t) && whole;
-        let by_interval = (
-            !inside(&plan.live, block, &leaf),
-            !inside(&plan.mixed, block, &leaf),
-        );
+        let by_interval = (!inside(&plan.live, block, &leaf), !inside(&plan.mixed, block, &leaf));
         let class = row.get(block as usize).copied();
         let said_dead = class == Some(Class::Dead);
         let said_full = class == Some(Class::Full);

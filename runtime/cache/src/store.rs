@@ -73,6 +73,19 @@ impl Cache {
         Cache::open_for(root.into(), owner::this_user())
     }
 
+    /// Opens the cache in a folder if the folder is there: what is only read need not be made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::open`].
+    pub fn open_existing(root: impl Into<PathBuf>) -> Result<Option<Cache>, CacheError> {
+        let root = root.into();
+        match fs::symlink_metadata(&root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => Cache::open(root).map(Some),
+        }
+    }
+
     fn open_for(root: PathBuf, user: u32) -> Result<Cache, CacheError> {
         owner::make_folder(&root).map_err(CacheError::io(&root))?;
         let facts = fs::symlink_metadata(&root).map_err(CacheError::io(&root))?;

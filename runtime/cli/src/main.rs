@@ -4,6 +4,7 @@
 //! a file under `verbs/`.
 
 mod args;
+mod call;
 mod cli;
 mod crash;
 mod expect;
@@ -12,6 +13,7 @@ mod loader;
 mod output;
 mod picture;
 mod prepare;
+mod records;
 mod settings;
 mod source;
 mod summary;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use tilec_driver::{ArgumentFacts, contract, infer};
 use tilec_host::{Argument, Arguments, Launch, Tensor, bind};
-use tilec_ir::Kernel;
+use tilec_ir::{Elem, Kernel, ParamType};
 use tilec_vocab::{Contract, ParamKind, Specialisation};
 
+use crate::args::Assignment;
 use crate::failure::Failure;
 
 /// A launch before there is code for it: wrong arguments need not wait for code generation.
@@ -17,6 +18,33 @@ pub struct Prepared {
     pub made: Vec<String>,
     /// The arguments, checked.
     pub launch: Launch,
+}
+
+/// The arguments, each for a parameter that `kernel` has.
+pub fn read_arguments(kernel: &Kernel, given: &[Assignment]) -> Result<Arguments, Failure> {
+    let mut args = Arguments::new();
+    for assignment in given {
+        let param = kernel.params.values().find(|param| param.name == assignment.name);
+        let declared = match param.map(|param| &param.ty) {
+            Some(ParamType::Tensor { elem: Elem::Known(dtype), .. }) => Some(*dtype),
+            Some(_) => None,
+            // Before any work for it: made-up tensors may be large.
+            None => {
+                let known = kernel.params.values().map(|param| format!("`{}`", param.name));
+                let known = known.collect::<Vec<_>>().join(", ");
+                let (kernel, name) = (&kernel.name, &assignment.name);
+                let message =
+                    format!("kernel `{kernel}` has no parameter `{name}`; it has {known}");
+                return Err(Failure::Usage(message));
+            }
+        };
+        let argument = assignment.resolve(declared)?;
+        if args.insert(&assignment.name, argument).is_some() {
+            let message = format!("argument `{}` is given twice", assignment.name);
+            return Err(Failure::Usage(message));
+        }
+    }
+    Ok(args)
 }
 
 /// Specialises `kernel` for `args`, adds the outputs that are missing, checks the contract.

@@ -32,6 +32,11 @@ impl Settings {
         Ok(knobs)
     }
 
+    /// Whether the pipeline is not the usual one.
+    pub fn leaves_out_passes(&self) -> bool {
+        !self.without.is_empty()
+    }
+
     /// The pipeline without what is left out.
     pub fn options(&self) -> Result<Options, Failure> {
         let mut options = pipeline::Options::default();

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use support::{Folder, Ran};
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "new",
     "check",
     "fmt",
     "emit",
     "run",
     "verify",
+    "tune",
+    "cache",
     "explain",
     "devices",
     "doctor",
@@ -60,7 +62,11 @@ fn every_verb_has_help_with_examples() {
 #[test]
 fn every_table_has_a_json_twin() {
     let folder = Folder::new();
-    let table: [(&[&str], &str, &str); 7] = [
+    let table: [(&[&str], &str, &str); 11] = [
+        (&["tune", "add.tile", "x=randn(5)", "y=randn(5)", "--json"], "tilec.tune/1", "candidates"),
+        (&["cache", "ls", "--json"], "tilec.cache.ls/1", "entries"),
+        (&["cache", "verify", "--json"], "tilec.cache.verify/1", "bad"),
+        (&["cache", "path", "--json"], "tilec.cache.path/1", "path"),
         (&["check", "add.tile", "--json"], "tilec.check/1", "files"),
         (&["run", "add.tile", "x=randn(5)", "y=randn(5)", "--json"], "tilec.run/1", "times_ns"),
         (&["verify", "add.tile", "--quick", "--json"], "tilec.verify/1", "rows"),

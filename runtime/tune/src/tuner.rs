@@ -21,6 +21,9 @@ const CUTS: [(usize, f64); 3] = [(1, 2.0), (3, 1.3), (8, 1.1)];
 /// Candidates closer than this are the same: the earlier one is taken, so that repeated runs agree.
 const SAME: f64 = 1.01;
 
+/// The first rounds may go over the budget by this much: one sample says little.
+const FIRST_ROUNDS: (usize, f64) = (3, 1.25);
+
 /// The share of the budget after which no further candidate is compiled.
 const CHECKING_SHARE: f64 = 0.7;
 
@@ -191,13 +194,15 @@ fn rounds(
     let timing_from = start.elapsed();
     let span = setup.limits.budget.saturating_sub(timing_from).as_secs_f64().max(1e-3);
     for round in 0..MAX_ROUNDS {
-        if round > 0 && start.elapsed() > setup.limits.budget {
+        let (first, more) = FIRST_ROUNDS;
+        let until = setup.limits.budget.mul_f64(if round < first { more } else { 1.0 });
+        if round > 0 && start.elapsed() > until {
             break;
         }
         for step in 0..runners.len() {
             let n = (step + round) % runners.len();
             // The first round gives everyone a time.
-            if round > 0 && start.elapsed() > setup.limits.budget {
+            if round > 0 && start.elapsed() > until {
                 break;
             }
             let Ok(runner) = &mut runners[n] else { continue };

@@ -7,11 +7,14 @@
 
 use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tilec_cache::sha256_hex;
 use tilec_driver::Options;
-use tilec_host::{Argument, Arguments, Device, Elements, Launch, Tensor, bind, files, launch};
+use tilec_host::{
+    Argument, Arguments, Device, Elements, Executable, Launch, Tensor, bind, files, launch,
+};
 use tilec_interp::compare::{Rule, compare};
 use tilec_interp::{Data, TensorData};
 use tilec_ir::Kernel;
@@ -78,6 +81,16 @@ pub fn serve(
     Ok(())
 }
 
+/// Says that there is no candidate to play, and why.
+///
+/// # Errors
+///
+/// Nobody listens any more.
+pub fn refuse(reason: Reason, mut replies: impl Write) -> std::io::Result<()> {
+    let line = serde_json::to_string(&Reply::Refused(reason)).unwrap_or_default();
+    replies.write_all(format!("{line}\n").as_bytes()).and_then(|()| replies.flush())
+}
+
 /// SHA-256 of an artifact's code.
 pub fn code_of(artifact: &Artifact) -> String {
     let Payload::TileIr(text) = &artifact.payload;
@@ -86,7 +99,7 @@ pub fn code_of(artifact: &Artifact) -> String {
 
 /// A candidate that is right.
 struct Ready {
-    executable: std::sync::Arc<dyn tilec_host::Executable>,
+    executable: Arc<dyn Executable>,
     launch: Launch,
     cases: usize,
 }
@@ -94,7 +107,7 @@ struct Ready {
 fn prepare(work: &Work<'_>) -> Result<Ready, Reason> {
     let executable =
         work.device.load(work.artifact).map_err(|error| Reason::new(Kind::Compile, error))?;
-    let cases = against_spec(work)?;
+    let cases = against_spec(work, Arc::clone(&executable))?;
     let guarded = guard(work)?;
     let bound = bind(&work.artifact.contract, &guarded.arguments)
         .map_err(|error| Reason::new(Kind::Launch, error))?;
@@ -110,7 +123,7 @@ fn prepare(work: &Work<'_>) -> Result<Ready, Reason> {
 }
 
 /// Cases in which the kernel agreed with its spec; 0 without one.
-fn against_spec(work: &Work<'_>) -> Result<usize, Reason> {
+fn against_spec(work: &Work<'_>, executable: Arc<dyn Executable>) -> Result<usize, Reason> {
     let Some(spec) = work.spec else { return Ok(0) };
     let specialisation = &work.artifact.specialisation;
     let plan = tilec_verify::Plan {
@@ -121,7 +134,7 @@ fn against_spec(work: &Work<'_>) -> Result<usize, Reason> {
         options: Options::default(),
         threads: Some(1),
     };
-    tilec_verify::check(work.kernel, spec, work.device, &plan, &specialisation.dtypes)
+    tilec_verify::check(work.kernel, spec, work.device, (specialisation.clone(), executable), &plan)
         .map_err(|failure| misfit(&failure))
 }
 

@@ -156,6 +156,16 @@ impl<'a> Loaded<'a> {
         Loaded { kernel, device, options, last: None }
     }
 
+    /// With one that is compiled already.
+    pub fn with(
+        kernel: &'a Kernel,
+        device: &'a dyn Device,
+        options: &'a Options,
+        compiled: (Specialisation, Arc<dyn Executable>),
+    ) -> Loaded<'a> {
+        Loaded { last: Some(compiled), ..Loaded::new(kernel, device, options) }
+    }
+
     fn executable(&mut self, case: &Case) -> Result<Arc<dyn Executable>, CaseError> {
         let wanted = binding(self.kernel, &case.extents, &case.dtypes);
         if let Some((binding, executable)) = &self.last

@@ -14,12 +14,13 @@ mod shrink;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use tilec_driver::Options;
-use tilec_host::Device;
+use tilec_host::{Device, Executable};
 use tilec_ir::{GenericKind, Kernel};
-use tilec_vocab::{DType, DTypeClass};
+use tilec_vocab::{DType, DTypeClass, Specialisation};
 
 use case::Loaded;
 pub use case::{Case, CaseError, Judged, Oracle};
@@ -157,8 +158,8 @@ pub fn verify(
     if rows.iter().all(|row| row.cases == 0) { Err(Refusal::NoShape) } else { Ok(rows) }
 }
 
-/// Judges the cases of one assignment of element types on one device; answers how many there were. For tools that
-/// want a verdict soon: on one thread, and a failure is not shrunk.
+/// Judges one specialisation that is compiled already; answers how many cases there were. For tools that want a
+/// verdict soon: on one thread, and a failure is not shrunk. `plan.fixed` must hold all its constants and knobs.
 ///
 /// # Errors
 ///
@@ -167,12 +168,27 @@ pub fn check(
     kernel: &Kernel,
     spec: &Kernel,
     device: &dyn Device,
+    compiled: (Specialisation, Arc<dyn Executable>),
     plan: &Plan,
-    dtypes: &BTreeMap<String, DType>,
 ) -> Result<usize, Failure> {
-    let mut parts = judge(kernel, spec, &[device], plan, dtypes, 0..plan.cases, &|| ());
-    let part = parts.pop().unwrap_or_default();
-    part.failure.map_or(Ok(part.cases), Err)
+    let dtypes = compiled.0.dtypes.clone();
+    let mut loaded = Loaded::with(kernel, device, &plan.options, compiled);
+    let mut judged = 0;
+    for n in 0..plan.cases {
+        let Some(extents) = extents::draw(kernel, n, &plan.fixed, plan.seed) else { continue };
+        let seed = Random::new(plan.seed.wrapping_add(n as u64)).next();
+        let case = Case { extents, dtypes: dtypes.clone(), seed };
+        let outcome = match Oracle::new(kernel, spec, &case) {
+            Ok(None) => continue,
+            Ok(Some(oracle)) => oracle.judge(&mut loaded, &case),
+            Err(error) => Err(error),
+        };
+        judged += 1;
+        if let Some(what) = problem(outcome, |_| ()) {
+            return Err(Failure::new(kernel, case, what));
+        }
+    }
+    Ok(judged)
 }
 
 /// Number of cases `verify` will report progress for.

@@ -42,9 +42,7 @@ impl Emitter<'_> {
         let vector = point.spans(axes);
         let raw = match self.place(param, &data.args, axes, point)? {
             Place::One { pointer, ok } => {
-                let safe = self
-                    .text
-                    .def(format_args!("select i1 {ok}, ptr {pointer}, ptr @zero"));
+                let safe = self.text.def(format_args!("select i1 {ok}, ptr {pointer}, ptr @zero"));
                 self.text.def(format_args!("load {element}, ptr {safe}"))
             }
             Place::Row { pointer, stride, lower, upper } => {
@@ -175,7 +173,8 @@ impl Emitter<'_> {
     /// Adds to a 16-bit float until nobody was in between.
     fn exchange_sum(&mut self, dtype: DType, pointer: &str, x: &str) {
         let slot = self.text.slot("i16");
-        let first = self.text.def(format_args!("load atomic i16, ptr {pointer} monotonic, align 2"));
+        let first =
+            self.text.def(format_args!("load atomic i16, ptr {pointer} monotonic, align 2"));
         self.text.line(format_args!("store i16 {first}, ptr {slot}"));
         let (head, end) = (self.text.new_label(), self.text.new_label());
         self.text.line(format_args!("br label %{head}"));
@@ -192,9 +191,9 @@ impl Emitter<'_> {
         if dtype == DType::F16 {
             bits = self.text.def(format_args!("bitcast half {bits} to i16"));
         }
-        let pair = self.text.def(format_args!(
-            "cmpxchg ptr {pointer}, i16 {old}, i16 {bits} monotonic monotonic"
-        ));
+        let pair = self
+            .text
+            .def(format_args!("cmpxchg ptr {pointer}, i16 {old}, i16 {bits} monotonic monotonic"));
         let now = self.text.def(format_args!("extractvalue {{ i16, i1 }} {pair}, 0"));
         let done = self.text.def(format_args!("extractvalue {{ i16, i1 }} {pair}, 1"));
         self.text.line(format_args!("store i16 {now}, ptr {slot}"));
@@ -232,9 +231,8 @@ impl Emitter<'_> {
         let (lanes, iota) = (self.lanes_of("i64", true), self.iota());
         let stride = self.splat(stride, "i64");
         let steps = self.text.def(format_args!("mul {lanes} {iota}, {stride}"));
-        let pointers = self
-            .text
-            .def(format_args!("getelementptr {element}, ptr {pointer}, {lanes} {steps}"));
+        let pointers =
+            self.text.def(format_args!("getelementptr {element}, ptr {pointer}, {lanes} {steps}"));
         let (lower, upper) = (self.splat(lower, "i64"), self.splat(upper, "i64"));
         let after = self.text.def(format_args!("icmp sge {lanes} {iota}, {lower}"));
         let before = self.text.def(format_args!("icmp slt {lanes} {iota}, {upper}"));

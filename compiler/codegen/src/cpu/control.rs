@@ -205,9 +205,9 @@ impl<'k> Emitter<'k> {
             let ready = (0..tiles.len()).find(|&n| {
                 let mine = tiles[n].1.region;
                 reads.iter().enumerate().all(|(other, regions)| {
-                    regions.iter().all(|&(region, anywhere)| {
-                        region != mine || (other == n && !anywhere)
-                    })
+                    regions
+                        .iter()
+                        .all(|&(region, anywhere)| region != mine || (other == n && !anywhere))
                 })
             });
             match ready {

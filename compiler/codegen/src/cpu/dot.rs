@@ -71,8 +71,9 @@ impl Emitter<'_> {
         let slots: Vec<String> = (0..height * width).map(|_| self.text.slot(&ty)).collect();
         let (row_count, column_count) = (rows.map(|axis| self.count(axis)), self.count(along));
         self.nest(&outer, None, &mut |this, point| {
-            let row_loop =
-                row_count.as_ref().map(|count| this.text.open_loop("0", count, &height.to_string()));
+            let row_loop = row_count
+                .as_ref()
+                .map(|count| this.text.open_loop("0", count, &height.to_string()));
             let step = (width * lanes).to_string();
             let column_loop = this.text.open_loop("0", &column_count, &step);
             // The points of the block, row by row.
@@ -107,8 +108,7 @@ impl Emitter<'_> {
                     let one = this.splat(&one.text, "float");
                     for (column, slot) in columns.iter().zip(slots) {
                         let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
-                        let sum =
-                            this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
+                        let sum = this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
                         this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
                     }
                 }

@@ -243,7 +243,8 @@ impl<'k> Emitter<'k> {
         if total > MOST_SCRATCH {
             let tiles = axes.iter().map(|a| self.kernel.axes[a].name.as_str());
             let tiles = tiles.collect::<Vec<_>>().join(", ");
-            let what = format!("its tiles, one over [{tiles}], need more than 1 GiB for each thread");
+            let what =
+                format!("its tiles, one over [{tiles}], need more than 1 GiB for each thread");
             return self.unsupported(what, self.kernel.span);
         }
         let at = std::mem::replace(&mut self.scratch, total);

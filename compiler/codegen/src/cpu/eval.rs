@@ -178,10 +178,9 @@ impl Emitter<'_> {
                 let (a, b) = (self.shaped(&a, kind, vector), self.shaped(&b, kind, vector));
                 let ty = self.ty(kind, vector);
                 let mask = self.ty(Kind::Bool, condition.vector);
-                let text = self.text.def(format_args!(
-                    "select {mask} {}, {ty} {a}, {ty} {b}",
-                    condition.text
-                ));
+                let text = self
+                    .text
+                    .def(format_args!("select {mask} {}, {ty} {a}, {ty} {b}", condition.text));
                 Ok(Val { text, vector })
             }
             Op::Cast => {
@@ -275,10 +274,9 @@ impl Emitter<'_> {
             (false, ..) => self.text.def(format_args!("load {ty}, ptr {address}{tag}")),
         };
         let text = match buffer.kind {
-            Kind::Bool => self.text.def(format_args!(
-                "trunc {ty} {raw} to {}",
-                self.ty(Kind::Bool, vector)
-            )),
+            Kind::Bool => {
+                self.text.def(format_args!("trunc {ty} {raw} to {}", self.ty(Kind::Bool, vector)))
+            }
             Kind::Float | Kind::Int => raw,
         };
         Val { text, vector }

@@ -118,7 +118,8 @@ impl JitKernel {
         let start = Instant::now();
         let engine =
             module.create_jit_execution_engine(OptimizationLevel::Default).map_err(words)?;
-        let address = engine.get_function_address(name).map_err(|error| JitError(error.to_string()))?;
+        let address =
+            engine.get_function_address(name).map_err(|error| JitError(error.to_string()))?;
         times.generate = start.elapsed();
         // SAFETY: the address of a function that was written with this signature.
         let entry = unsafe { std::mem::transmute::<usize, Entry>(address) };

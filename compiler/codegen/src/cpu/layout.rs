@@ -26,7 +26,7 @@ pub struct Layouts {
     dots: BTreeMap<Value, DotPlan>,
     /// Tiles that are computed where they are used.
     lazy: BTreeMap<Value, bool>,
-    /// By a sum of a dot and something else: the dot, which starts from the something.
+    /// By a sum of a dot and something else: the dot, and the something, which it adds last.
     fused: BTreeMap<Value, (Inst, Value)>,
     /// Results of such dots.
     absorbed: BTreeSet<Value>,
@@ -55,7 +55,7 @@ impl Layouts {
         self.dots.get(&result).copied()
     }
 
-    /// The dot a sum is computed by, and what the dot starts from.
+    /// The dot a sum is computed by, and what the dot adds last.
     pub fn fused_into(&self, sum: Value) -> Option<(Inst, Value)> {
         self.fused.get(&sum).copied()
     }
@@ -143,7 +143,12 @@ impl<'k> Search<'k> {
         for inst in self.order.clone() {
             let data = &kernel.insts[inst];
             match &data.op {
-                Op::Splat | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast => {
+                Op::Splat
+                | Op::Unary(_)
+                | Op::Binary(_)
+                | Op::Compare(_)
+                | Op::Select
+                | Op::Cast => {
                     for &arg in &data.args {
                         self.union(arg, data.results[0]);
                     }
@@ -162,7 +167,9 @@ impl<'k> Search<'k> {
                 Op::If => {
                     for &block in &data.blocks {
                         let last = kernel.blocks[block].insts.last();
-                        let Some(args) = last.map(|&last| &kernel.insts[last].args) else { continue };
+                        let Some(args) = last.map(|&last| &kernel.insts[last].args) else {
+                            continue;
+                        };
                         for (&result, &value) in data.results.iter().zip(args) {
                             self.union(value, result);
                         }
@@ -279,11 +286,12 @@ impl<'k> Search<'k> {
                 continue;
             }
             let users = self.users.get(&result).map_or(&[][..], Vec::as_slice);
-            let of_dot = users.iter().any(|&user| matches!(self.kernel.insts[user].op, Op::Dot(..)));
+            let of_dot =
+                users.iter().any(|&user| matches!(self.kernel.insts[user].op, Op::Dot(..)));
             if fused.contains_key(&result) {
                 let yields = |&user: &Inst| self.kernel.insts[user].op == Op::Yield;
-                let is_lazy = matches!(users, [user] if yields(user))
-                    && self.used_once_alike(inst, result);
+                let is_lazy =
+                    matches!(users, [user] if yields(user)) && self.used_once_alike(inst, result);
                 lazy.insert(result, is_lazy);
                 costs.insert(result, 1);
                 continue;

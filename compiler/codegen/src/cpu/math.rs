@@ -221,9 +221,11 @@ impl Emitter<'_> {
         let small = self.text.def(format_args!("fcmp olt {ty} {x}, {least}"));
         let scaled = self.fop("fmul", v, x, &up);
         let normal = self.text.def(format_args!("select {mask} {small}, {ty} {scaled}, {ty} {x}"));
-        let lift = self
-            .text
-            .def(format_args!("select {mask} {small}, {bits} {}, {bits} {}", number(-25), number(0)));
+        let lift = self.text.def(format_args!(
+            "select {mask} {small}, {bits} {}, {bits} {}",
+            number(-25),
+            number(0)
+        ));
         let raw = self.text.def(format_args!("bitcast {ty} {normal} to {bits}"));
         // 0x3f3504f3 is sqrt(1/2).
         let moved = self.text.def(format_args!("sub {bits} {raw}, {}", number(0x3f35_04f3)));
@@ -299,16 +301,8 @@ enum Base {
 }
 
 /// e^x for |x| <= ln(2) / 2, the highest power first.
-const EXP: &[f32] = &[
-    1.987_569_1e-4,
-    1.398_2e-3,
-    8.333_452e-3,
-    4.166_579_6e-2,
-    1.666_666_5e-1,
-    5e-1,
-    1.0,
-    1.0,
-];
+const EXP: &[f32] =
+    &[1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1, 1.0, 1.0];
 
 /// 2^x for |x| <= 1/2.
 const EXP2: &[f32] = &[
@@ -335,10 +329,5 @@ const LOG: &[f32] = &[
 ];
 
 /// (tanh(x) / x - 1) / x^2 in x^2.
-const TANH: &[f32] = &[
-    -5.704_988_7e-3,
-    2.063_908_9e-2,
-    -5.373_971_6e-2,
-    1.333_144_2e-1,
-    -3.333_328_5e-1,
-];
+const TANH: &[f32] =
+    &[-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_5e-1];

@@ -123,9 +123,8 @@ impl Emitter<'_> {
             let left = this.text.def(left);
             let mask = this.lanes_below(&left);
             let masks = this.lanes_of("i1", true);
-            let val = this
-                .text
-                .def(format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}"));
+            let val =
+                this.text.def(format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}"));
             this.accumulate(source, &slot, &val, true);
             Ok(())
         })?;
@@ -155,12 +154,8 @@ impl Emitter<'_> {
                 let ty = self.ty(kind, v);
                 self.text.def(format_args!("add {ty} {old}, {val}"))
             }
-            (ReduceOp::Max, Kind::Float) => {
-                self.intrinsic("maximum", Kind::Float, v, &[&old, val])
-            }
-            (ReduceOp::Min, Kind::Float) => {
-                self.intrinsic("minimum", Kind::Float, v, &[&old, val])
-            }
+            (ReduceOp::Max, Kind::Float) => self.intrinsic("maximum", Kind::Float, v, &[&old, val]),
+            (ReduceOp::Min, Kind::Float) => self.intrinsic("minimum", Kind::Float, v, &[&old, val]),
             (ReduceOp::Max, kind) => self.intrinsic("smax", kind, v, &[&old, val]),
             (ReduceOp::Min, kind) => self.intrinsic("smin", kind, v, &[&old, val]),
             (ReduceOp::All, _) => self.text.def(format_args!("and {ty} {old}, {val}")),

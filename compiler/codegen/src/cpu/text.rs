@@ -67,7 +67,13 @@ impl Text {
     }
 
     /// Calls a function of LLVM's with fast-math flags.
-    pub fn call_flags(&mut self, flags: &str, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+    pub fn call_flags(
+        &mut self,
+        flags: &str,
+        ret: &str,
+        name: &str,
+        args: &[(&str, &str)],
+    ) -> String {
         let call = self.call_text(ret, name, args).replacen("call", &format!("call {flags}"), 1);
         self.def(call)
     }
@@ -177,7 +183,13 @@ impl Text {
     }
 
     /// Closes an `if` with both parts written; `then` or `otherwise` of type `ty`.
-    pub fn close_if_with(&mut self, branch: Branch, ty: &str, then: &str, otherwise: &str) -> String {
+    pub fn close_if_with(
+        &mut self,
+        branch: Branch,
+        ty: &str,
+        then: &str,
+        otherwise: &str,
+    ) -> String {
         let else_end = self.current().to_string();
         let then_end = branch.then_end.clone();
         self.close_if(branch);

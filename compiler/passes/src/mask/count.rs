@@ -300,9 +300,7 @@ impl World<'_, '_> {
                 let name = &self.scope.kernel.axes[*axis].name;
                 lane.get(axis).copied().ok_or_else(|| unknown(name))
             }
-            Input::Program(at) => {
-                self.programs.get(*at).copied().ok_or_else(|| unknown("program"))
-            }
+            Input::Program(at) => self.programs.get(*at).copied().ok_or_else(|| unknown("program")),
             Input::Name(name) => self.shape.names.get(name).copied().ok_or_else(|| unknown(name)),
         };
         formula.inputs.iter().map(input).collect()

@@ -71,7 +71,8 @@ impl Mask {
         };
         let masks = plan.conditions.iter().filter(|condition| condition.harmless.is_ok());
         let masks: Vec<_> = masks.map(|condition| condition.value).collect();
-        let data = |what: String| format!("the mask of kernel `{}` depends on `{what}`", kernel.name);
+        let data =
+            |what: String| format!("the mask of kernel `{}` depends on `{what}`", kernel.name);
         let holds = Formula::all(&scope, &masks).map_err(data)?;
         let column = plan.blocks.axis;
         let inst = &kernel.insts[plan.inst];
@@ -178,7 +179,8 @@ pub fn compare(a: &Mask, b: &Mask, fixed: &BTreeMap<String, i64>, bound: i64) ->
             // Each combination once, when its largest number comes up.
             if values.iter().copied().max().unwrap_or(1).max(1) == largest {
                 let mut numbers = fixed.clone();
-                numbers.extend(free.iter().zip(&values).map(|((name, _), v)| ((*name).clone(), *v)));
+                numbers
+                    .extend(free.iter().zip(&values).map(|((name, _), v)| ((*name).clone(), *v)));
                 sizes += 1;
                 if let Some(found) = first_difference(a, b, &numbers, &mut pairs) {
                     return found;

@@ -122,7 +122,10 @@ impl Writer<'_, '_> {
             Op::Index(axis) => self.input(Input::Index(*axis)),
             Op::Splat => self.write(data.args[0])?,
             // Only 64 bits to 64 bits, or from truth.
-            Op::Cast if !kernel.ty(data.args[0]).elem.is_float() && kernel.ty(value).elem == Elem::I64 => {
+            Op::Cast
+                if !kernel.ty(data.args[0]).elem.is_float()
+                    && kernel.ty(value).elem == Elem::I64 =>
+            {
                 self.write(data.args[0])?
             }
             Op::Unary(op @ (UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Not)) => {

@@ -7,8 +7,8 @@ use tilec_vocab::{DType, HostExpr, HostOp};
 
 use super::classify::{Blocks, Interval};
 use super::expr::{Expr, name};
-use super::harmless::{self, Spoilt};
 use super::formula::{Formula, Input};
+use super::harmless::{self, Spoilt};
 use super::linear::{Form, Reader, Term};
 use super::logic::{Atom, disjunction};
 use super::scope::Scope;

@@ -23,7 +23,8 @@ Examples:
   tilec emit causal.tile --to tir
   tilec emit causal.tile --to tir T=f16 D=64
   tilec emit causal.tile --to tir T=f16 D=64 --knob BM=128 --without hoist
-  tilec emit causal.tile --to tir T=f16 D=64 --after fold")]
+  tilec emit causal.tile --to tir T=f16 D=64 --after fold
+  tilec emit causal.tile --to ll T=f32 D=64")]
 pub struct Args {
     /// The file; - is the standard input
     file: PathBuf,
@@ -53,6 +54,8 @@ pub struct Args {
 enum Stage {
     /// Tile IR.
     Tir,
+    /// LLVM IR of the CPU target, for this machine, before LLVM's own passes.
+    Ll,
 }
 
 impl Args {
@@ -72,6 +75,13 @@ impl Args {
                 let binding = self.binding(kernel, knobs)?;
                 let kernel = self.optimise(kernel, &binding, &options)?;
                 tilec_ir::print(&Module::new(vec![kernel], Vec::new()))
+            }
+            Stage::Ll => {
+                let kernel = kernel(module, self.kernel.as_deref())?;
+                let binding = self.binding(kernel, knobs)?;
+                let kernel = self.optimise(kernel, &binding, &options)?;
+                let code = tilec_codegen::cpu::emit(&kernel, &tilec_codegen::cpu::Host::this());
+                code.map_err(|error| Failure::Target(error.to_string()))?.text
             }
         };
         output::print(&text)

@@ -1,5 +1,7 @@
 //! One file for each verb: its arguments, its help, what it does.
 
+pub mod cache;
+pub mod candidate;
 pub mod check;
 pub mod completions;
 pub mod devices;
@@ -12,4 +14,5 @@ pub mod man;
 pub mod mask_diff;
 pub mod new;
 pub mod run;
+pub mod tune;
 pub mod verify;

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilec_host::{Argument, Arguments, Elements, Launch, Tensor, files, launch};
-use tilec_ir::{Elem, Kernel, ParamType};
+use tilec_host::{Argument, Arguments, DeviceInfo, Elements, Launch, Tensor, files, launch};
+use tilec_ir::Kernel;
 use tilec_vocab::{Contract, ParamKind};
 
 use crate::args::{Assignment, OutputFile};
 use crate::expect::{self, Compared, Expect};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, read_arguments};
+use crate::records;
 use crate::settings::Settings;
 use crate::source::{front, kernel};
 use crate::summary::Summary;
@@ -134,13 +135,14 @@ impl Args {
 
         watchdog::stage("arguments");
         let start = Instant::now();
-        let mut args = self.read_arguments(kernel)?;
+        let mut args = read_arguments(kernel, &self.arguments)?;
         let reading = start.elapsed();
 
         watchdog::stage("passes");
         let start = Instant::now();
+        let prepared = prepare(kernel, &mut args, &self.settings.knobs()?)?;
         let Prepared { binding, made, launch: bound } =
-            prepare(kernel, &mut args, &self.settings.knobs()?)?;
+            self.with_record(kernel, &mut args, prepared, &device.info(), talk)?;
         self.check_outputs(bound.contract())?;
         let stored = self.expect.read(&written(bound.contract()))?;
         let artifact = tilec_driver::compile(kernel, &binding, &options)?;
@@ -200,32 +202,26 @@ impl Args {
         expect::verdict(&report.compared)
     }
 
-    fn read_arguments(&self, kernel: &Kernel) -> Result<Arguments, Failure> {
-        let mut args = Arguments::new();
-        for assignment in &self.arguments {
-            let param = kernel.params.values().find(|param| param.name == assignment.name);
-            let declared = match param.map(|param| &param.ty) {
-                Some(ParamType::Tensor { elem: Elem::Known(dtype), .. }) => Some(*dtype),
-                Some(_) => None,
-                // Before any work for it: made-up tensors may be large.
-                None => {
-                    let known = kernel.params.values().map(|param| format!("`{}`", param.name));
-                    let known = known.collect::<Vec<_>>().join(", ");
-                    let (kernel, name) = (&kernel.name, &assignment.name);
-                    let message =
-                        format!("kernel `{kernel}` has no parameter `{name}`; it has {known}");
-                    return Err(Failure::Usage(message));
-                }
-            };
-            let argument = assignment.resolve(declared)?;
-            if args.insert(&assignment.name, argument).is_some() {
-                return Err(Failure::Usage(format!(
-                    "argument `{}` is given twice",
-                    assignment.name
-                )));
-            }
+    /// The launch with the knobs that tuning found for it, unless some were given.
+    fn with_record(
+        &self,
+        kernel: &Kernel,
+        args: &mut Arguments,
+        prepared: Prepared,
+        device: &DeviceInfo,
+        talk: Talk,
+    ) -> Result<Prepared, Failure> {
+        let given = self.settings.knobs()?;
+        if records::sets_a_knob(kernel, &given) || self.settings.leaves_out_passes() {
+            return Ok(prepared);
         }
-        Ok(args)
+        match records::for_launch(kernel, &prepared, device, talk) {
+            Some(record) => {
+                let knobs = given.into_iter().chain(record.knobs).collect();
+                Ok(Prepared { made: prepared.made, ..prepare(kernel, args, &knobs)? })
+            }
+            None => Ok(prepared),
+        }
     }
 
     /// `-o` names tensors the kernel writes, each file holds each name once, and can hold the type.

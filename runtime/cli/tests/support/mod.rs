@@ -46,6 +46,8 @@ impl Folder {
         }
         // The one device that is everywhere and gives the same digits everywhere.
         command.env("TILEC_DEVICE", "interp");
+        // What the developer at this machine tuned is nobody else's business.
+        command.env("TILEC_CACHE_DIR", self.0.path().with_extension("cache"));
         command
     }
 
@@ -60,6 +62,13 @@ impl Folder {
         // It may end without having read all.
         let _ = child.stdin.take().expect("a pipe").write_all(input);
         Ran::new(&child.wait_with_output().expect("tilec ends"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Most commands make none.
+        let _ = fs::remove_dir_all(self.0.path().with_extension("cache"));
     }
 }
 
