@@ -28,10 +28,11 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// One figure, in issue slots of a warp: the four schedulers of an SM share one pipe to shared
-    /// memory, and a barrier is about as long as a round trip to it.
+    /// One figure to choose by, roughly cycles of one of an SM's four schedulers: they share one pipe
+    /// to shared memory, a barrier is about as long as a round trip to it, and an instruction costs
+    /// its slot once more in length of code.
     pub fn weight(self) -> u32 {
-        self.instructions + 4 * self.wavefronts + 30 * self.barriers
+        2 * self.instructions + 4 * self.wavefronts + 30 * self.barriers
     }
 }
 

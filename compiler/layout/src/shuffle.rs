@@ -55,8 +55,9 @@ pub struct Shuffles {
 }
 
 impl Shuffles {
-    /// The cheaper schedule, if no element must cross warps.
-    pub(crate) fn between<A: Copy + Ord>(
+    /// The cheaper schedule between two layouts of one tile over full warps; none if elements must
+    /// cross warps.
+    pub fn between<A: Copy + Ord>(
         from: &Layout<A>,
         to: &Layout<A>,
         elem_bytes: u32,
@@ -77,7 +78,8 @@ impl Shuffles {
                 aligned.then(|| table.iter().step_by(packed as usize).copied().collect())
             };
             let n = packed as usize;
-            if have.get(..n)? != want.get(..n)? {
+            let whole = have.len() % n == 0 && want.len() % n == 0;
+            if !whole || have.get(..n)? != want.get(..n)? {
                 return None;
             }
             sources(&starts(&have)?, &have_lanes, &starts(&want)?, &want_lanes)

@@ -122,7 +122,7 @@ fn layouts_of_different_tiles_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(160))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(160) })]
 
     /// Whatever the layouts and the size of elements, the chosen plan is right, and so is the one
     /// through shared memory where it was not chosen.
@@ -137,6 +137,9 @@ proptest! {
         checked(&from, &to, elem_bytes);
         let shared = Plan::Shared(exchange(&from, &to, elem_bytes).expect("a plan"));
         prop_assert_eq!(run(&shared, &from, &to), filled(&to));
+        if let Some(shuffles) = Shuffles::between(&from, &to, elem_bytes) {
+            prop_assert_eq!(run(&Plan::Shuffles(shuffles), &from, &to), filled(&to));
+        }
     }
 
     /// The same digits in other lanes and registers: shuffles, packed or not.
@@ -151,6 +154,9 @@ proptest! {
         if let Plan::Shared(exchange) = plan {
             prop_assert_eq!(exchange.sync, Sync::Warp);
         }
+        let shuffles = Shuffles::between(&from, &to, elem_bytes).expect("nothing crosses warps");
+        prop_assert!(shuffles.packed == 1 || shuffles.packed * elem_bytes == 4);
+        prop_assert_eq!(run(&Plan::Shuffles(shuffles), &from, &to), filled(&to));
     }
 
     /// Registers in another order: a renaming, for nothing.

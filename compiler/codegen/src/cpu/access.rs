@@ -62,7 +62,7 @@ impl Emitter<'_> {
                 self.gather(element, &ptrs, &pointers, &mask)
             }
         };
-        Ok(Val { text: self.from_memory(&raw, dtype, vector), vector })
+        Ok(Val { text: self.decoded(&raw, dtype, vector), vector })
     }
 
     /// A store or atomic add of a whole tile.
@@ -100,7 +100,7 @@ impl Emitter<'_> {
         let element = element(dtype);
         let vector = point.spans(axes);
         let val = if vector { self.eval_lifted(value, point)? } else { self.eval(value, point)? };
-        let bits = self.to_memory(&val.text, dtype, vector);
+        let bits = self.encoded(&val.text, dtype, vector);
         let (ty, size) = (self.lanes_of(element, vector), dtype.size_bytes());
         match self.place(param, indices, axes, point)? {
             Place::One { pointer, ok } => {
@@ -159,7 +159,7 @@ impl Emitter<'_> {
                 self.text.def(add);
             }
             DType::I32 | DType::I64 => {
-                let (ty, bits) = (element(dtype), self.to_memory(&val.text, dtype, false));
+                let (ty, bits) = (element(dtype), self.encoded(&val.text, dtype, false));
                 self.text.def(format_args!("atomicrmw add ptr {pointer}, {ty} {bits} monotonic"));
             }
             DType::F16 | DType::BF16 => self.exchange_sum(dtype, &pointer, &val.text),
@@ -184,10 +184,10 @@ impl Emitter<'_> {
             DType::F16 => self.text.def(format_args!("bitcast i16 {old} to half")),
             _ => old.clone(),
         };
-        let seen = self.from_memory(&seen, dtype, false);
+        let seen = self.decoded(&seen, dtype, false);
         let sum = self.fop("fadd", false, &seen, x);
         let sum = self.rounded(sum, dtype, false);
-        let mut bits = self.to_memory(&sum, dtype, false);
+        let mut bits = self.encoded(&sum, dtype, false);
         if dtype == DType::F16 {
             bits = self.text.def(format_args!("bitcast half {bits} to i16"));
         }
@@ -342,7 +342,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn from_memory(&mut self, raw: &str, dtype: DType, v: bool) -> String {
+    fn decoded(&mut self, raw: &str, dtype: DType, v: bool) -> String {
         let (ty, kind) = (self.lanes_of(element(dtype), v), self.ty(Kind::of(dtype), v));
         let number = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
         match dtype {
@@ -363,7 +363,7 @@ impl Emitter<'_> {
     }
 
     /// A value that is already rounded to `dtype`, as memory holds it.
-    fn to_memory(&mut self, x: &str, dtype: DType, v: bool) -> String {
+    fn encoded(&mut self, x: &str, dtype: DType, v: bool) -> String {
         let (ty, kind) = (self.lanes_of(element(dtype), v), self.ty(Kind::of(dtype), v));
         let number = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
         match dtype {

@@ -11,7 +11,7 @@ use super::eval::{Point, Val};
 
 /// Rows and vectors of a block, each a divisor of what there is.
 fn block_size(rows: usize, vectors: usize, registers: usize) -> (usize, usize) {
-    let divisors = |n: usize| (1..=n.min(24)).filter(move |d| n % d == 0);
+    let divisors = |n: usize| (1..=n.min(24)).filter(move |d| n.is_multiple_of(*d));
     let mut best = (1, 1);
     // Multiply-adds for each load, in parts of 1000.
     let mut most = 0;

@@ -63,7 +63,7 @@ impl Emitter<'_> {
         let width = self.host.lanes;
         let inner = into.inner;
         let vectors = self.extent(inner).div_ceil(width);
-        let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors % n == 0).unwrap_or(1);
+        let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
         let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != inner).collect();
         let (count, step) = (self.count(inner), (width * at_once).to_string());
         let ty = self.ty(source.kind, true);

@@ -39,6 +39,7 @@ pub enum Expr {
     IfLe(Box<[Expr; 4]>),
 }
 
+#[allow(clippy::should_implement_trait, reason = "beside `scale` and `floor`, which are no operators")]
 impl Expr {
     /// `a + b`, constants gathered.
     pub fn add(self, other: Expr) -> Expr {
