@@ -39,15 +39,31 @@ struct Spread {
 /// the one of neighbours in memory. May cover more than the tile where nothing divides it, but
 /// vectors never cross the end of the contiguous axis.
 pub fn blocked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
+    spread_out(axes, elem_bytes, num_warps, 1)
+}
+
+/// As [`blocked`], in the widest vectors that rows can be cut into, even where they are too few for
+/// all threads: `cp.async.cg` moves 16 bytes and nothing else.
+pub fn chunked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
+    spread_out(axes, elem_bytes, num_warps, CHUNK_BYTES)
+}
+
+fn spread_out<A: Copy + Ord>(
+    axes: &[(A, u32)],
+    elem_bytes: u32,
+    num_warps: u32,
+    least_width: u32,
+) -> Layout<A> {
     let axes: Vec<(A, u32)> = axes.iter().rev().copied().map(|(a, e)| (a, e.max(1))).collect();
     let extents: Vec<u32> = axes.iter().map(|(_, extent)| *extent).collect();
     let num_warps = num_warps.max(1);
     let spread_axes = extents.len().min(MAX_SPREAD_AXES);
     let contiguous = extents.first().copied().unwrap_or(1);
     let widest = (CHUNK_BYTES / elem_bytes.max(1)).max(1);
-    let widths = (0..=widest.ilog2()).map(|log2| 1 << log2);
+    let widest = widest.min(1 << contiguous.trailing_zeros());
+    let widths = least_width.min(widest).ilog2()..=widest.ilog2();
     let mut best = None;
-    for width in widths.filter(|width| contiguous.is_multiple_of(*width)) {
+    for width in widths.map(|log2| 1 << log2) {
         for lanes in factors(WARP, spread_axes) {
             for warps in factors(num_warps, spread_axes) {
                 let spread = Spread { width, lanes: lanes.clone(), warps };

@@ -15,7 +15,7 @@ mod shuffle;
 mod tiling;
 pub use banks::{Wavefronts, wavefronts};
 pub use bases::Bases;
-pub use blocked::blocked;
+pub use blocked::{blocked, chunked};
 pub use buffer::{Buffer, BufferError, CHUNK_BYTES, Lanes, Swizzle, Vectors};
 pub use choose::Access;
 pub use convert::{ConvertError, Cost, Exchange, Load, Plan, Sync, convert, exchange};

@@ -33,19 +33,19 @@ fn tiles_of_attention_are_coalesced_in_sixteen_byte_pieces() {
         for elem_bytes in [2, 4] {
             for num_warps in [4, 8] {
                 let axes = [('n', 64), ('d', head)];
-                let layout = blocked(&axes, elem_bytes, num_warps);
+                let layout = chunked(&axes, elem_bytes, num_warps);
                 let width = 16 / elem_bytes;
-                assert_eq!(layout.shape(), axes.into_iter().collect(), "nothing past the end");
+                let pieces = 64 * head / width;
+                let threads = 32 * num_warps;
+                if pieces.is_multiple_of(threads) || threads.is_multiple_of(pieces) {
+                    assert_eq!(layout.shape(), axes.into_iter().collect(), "nothing past the end");
+                }
                 assert_eq!(layout.contiguous('d') % width, 0);
                 assert_eq!(layout.parts(Place::Register)[0].stride_along('d'), Some(1));
                 let (actual, ideal) = sectors(&layout, &axes, elem_bytes);
                 assert_eq!(actual, ideal, "head {head}, {elem_bytes} bytes:\n{layout}");
-                let threads = 32 * num_warps;
-                assert_eq!(
-                    layout.count(Place::Register),
-                    (64 * head).div_ceil(threads).max(1),
-                    "every lane has its share, head {head}"
-                );
+                let registers = layout.count(Place::Register);
+                assert_eq!(registers, pieces.div_ceil(threads) * width, "a fair share");
             }
         }
     }
@@ -53,6 +53,16 @@ fn tiles_of_attention_are_coalesced_in_sixteen_byte_pieces() {
         blocked(&[('m', 64), ('d', 80)], 2, 4).to_string(),
         "register  8 d*1   5 d*16\nlane      2 d*8   16 m*1\nwarp      4 m*16\n"
     );
+}
+
+/// Fewer pieces of 16 bytes than threads: all threads with smaller ones, or some with whole ones.
+#[test]
+fn small_tiles() {
+    let axes = [('n', 64), ('d', 16)];
+    let (all, some) = (blocked(&axes, 2, 8), chunked(&axes, 2, 8));
+    assert_eq!((all.contiguous('d'), all.num_copies(Place::Warp)), (4, 1));
+    assert_eq!(some.contiguous('d'), 8);
+    assert_eq!(some.num_copies(Place::Warp) * some.num_copies(Place::Lane), 2);
 }
 
 #[test]
