@@ -18,6 +18,9 @@ const NUM_BANKS: u32 = 32;
 /// Bytes of a word of a bank.
 const WORD_BYTES: u32 = 4;
 
+/// The end of a list.
+const NONE: usize = usize::MAX;
+
 /// Wavefronts of an access or of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Wavefronts {
@@ -65,19 +68,29 @@ pub fn wavefronts(addresses: &[Option<u32>], bytes: u32) -> Wavefronts {
 }
 
 fn pass(lanes: &[Option<u32>], bytes: u32) -> Wavefronts {
-    let mut words: Vec<u32> = lanes
-        .iter()
-        .flatten()
-        .flat_map(|at| at / WORD_BYTES..(at + bytes).div_ceil(WORD_BYTES))
-        .collect();
-    words.sort_unstable();
-    words.dedup();
+    // For each bank, a list of its distinct words, linked through `older`. A pass has few words, so
+    // walking the lists beats sorting; choosing a swizzle counts hundreds of thousands of passes.
+    let mut newest = [NONE; NUM_BANKS as usize];
     let mut load = [0; NUM_BANKS as usize];
-    for word in &words {
-        load[(word % NUM_BANKS) as usize] += 1;
+    let mut seen: Vec<(u32, usize)> = Vec::with_capacity(2 * WARP as usize);
+    for at in lanes.iter().flatten() {
+        for word in at / WORD_BYTES..(at + bytes).div_ceil(WORD_BYTES) {
+            let bank = (word % NUM_BANKS) as usize;
+            let mut entry = newest[bank];
+            while let Some(&(other, older)) = seen.get(entry)
+                && other != word
+            {
+                entry = older;
+            }
+            if entry == NONE {
+                seen.push((word, newest[bank]));
+                newest[bank] = seen.len() - 1;
+                load[bank] += 1;
+            }
+        }
     }
     Wavefronts {
         actual: load.into_iter().max().unwrap_or(0),
-        ideal: (words.len() as u32).div_ceil(NUM_BANKS),
+        ideal: (seen.len() as u32).div_ceil(NUM_BANKS),
     }
 }

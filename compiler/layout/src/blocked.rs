@@ -62,11 +62,12 @@ fn spread_out<A: Copy + Ord>(
     let widest = (CHUNK_BYTES / elem_bytes.max(1)).max(1);
     let widest = widest.min(1 << contiguous.trailing_zeros());
     let widths = least_width.min(widest).ilog2()..=widest.ilog2();
+    let [all_lanes, all_warps] = [WARP, num_warps].map(|total| factors(total, spread_axes));
     let mut best = None;
     for width in widths.map(|log2| 1 << log2) {
-        for lanes in factors(WARP, spread_axes) {
-            for warps in factors(num_warps, spread_axes) {
-                let spread = Spread { width, lanes: lanes.clone(), warps };
+        for lanes in &all_lanes {
+            for warps in &all_warps {
+                let spread = Spread { width, lanes: lanes.clone(), warps: warps.clone() };
                 let rank = (rank(&spread, &extents, elem_bytes), spread);
                 if best.as_ref().is_none_or(|least| rank < *least) {
                     best = Some(rank);
@@ -119,24 +120,32 @@ fn rank(spread: &Spread, extents: &[u32], elem_bytes: u32) -> impl Ord + use<> {
     )
 }
 
+/// A quarter of a warp writes 128 bytes of shared memory at a time. Lanes along the contiguous axis
+/// come first only as far as they divide a row; others come after those along the rows, so that a
+/// quarter takes a rectangle that the swizzle of such rows spreads over all banks.
 fn layout<A: Copy + Ord>(spread: &Spread, axes: &[(A, u32)], num_warps: u32) -> Layout<A> {
-    let mut parts = Vec::new();
+    let (mut parts, mut later) = (Vec::new(), Vec::new());
     for (i, &(axis, extent)) in axes.iter().enumerate() {
         let vector = if i == 0 { spread.width } else { 1 };
         let lanes = spread.lanes.get(i).copied().unwrap_or(1);
         let warps = spread.warps.get(i).copied().unwrap_or(1);
+        let first = match i {
+            0 => lanes.min(1 << extent.div_ceil(vector).trailing_zeros()),
+            _ => lanes,
+        };
         let block = vector * lanes;
         let blocks = extent.div_ceil(block * warps);
         parts.extend([
             (Place::Register, Part::new(vector, axis, 1)),
-            (Place::Lane, Part::new(lanes, axis, vector)),
+            (Place::Lane, Part::new(first, axis, vector)),
             (Place::Register, Part::new(blocks, axis, block)),
             (Place::Warp, Part::new(warps, axis, block * blocks)),
         ]);
+        later.push((Place::Lane, Part::new(lanes / first, axis, vector * first)));
     }
     let idle_lanes = WARP / spread.lanes.iter().product::<u32>();
     let idle_warps = num_warps / spread.warps.iter().product::<u32>();
-    parts.push((Place::Lane, Part::copies(idle_lanes)));
-    parts.push((Place::Warp, Part::copies(idle_warps)));
-    Layout::built(parts)
+    later.push((Place::Lane, Part::copies(idle_lanes)));
+    later.push((Place::Warp, Part::copies(idle_warps)));
+    Layout::built(parts.into_iter().chain(later))
 }

@@ -30,9 +30,11 @@ pub struct Ldmatrix<A> {
     /// Whether it is `.trans`.
     pub trans: bool,
     /// The elements each lane points at: 16 bytes, the first registers, for each instruction. Lanes
-    /// whose address is not read are copies. Instruction `i` fills the `num_matrices` 32-bit
-    /// registers of the fragment from `i * num_matrices` on.
+    /// whose address is not read are copies.
     pub addresses: Layout<A>,
+    /// The fragment with its registers in the order in which they are loaded: instruction `i` fills
+    /// `num_matrices` 32-bit registers from `i * num_matrices` on.
+    pub loaded: Layout<A>,
 }
 
 /// The axes of the matrices of one instruction, for [`Ldmatrix::result`].
@@ -62,8 +64,7 @@ impl Ldmatrix<Matrix> {
 
 impl<A: Copy + Ord> Ldmatrix<A> {
     /// How to load `fragment` from a buffer in which `contiguous` is the axis of neighbours in
-    /// memory; none if `ldmatrix` cannot. Elements have 2 or 4 bytes, registers come in the
-    /// fragment's order.
+    /// memory; none if `ldmatrix` cannot. Elements have 2 or 4 bytes.
     pub fn of(fragment: &Layout<A>, contiguous: A, elem_bytes: u32) -> Option<Ldmatrix<A>> {
         // A 32-bit register holds `packed` elements along the axis that the lanes continue.
         let packed = match elem_bytes {
@@ -81,26 +82,29 @@ impl<A: Copy + Ord> Ldmatrix<A> {
             () if down == contiguous && packed == 2 => true,
             () => return None,
         };
-        let mut registers = fragment.parts(Place::Register);
+        let mut registers = fragment.parts(Place::Register).to_vec();
+        let pair = Part::new(packed, across, 1);
         if packed == 2 {
-            let (first, rest) = registers.split_first()?;
-            if *first != Part::new(2, across, 1) {
-                return None;
-            }
-            registers = rest;
+            let at = registers.iter().position(|part| *part == pair)?;
+            registers.remove(at);
         }
-        let (num_matrices, numbers, instructions) =
-            [4, 2, 1].into_iter().find_map(|n| split(registers, n).map(|(x, y)| (n, x, y)))?;
+        let words: u32 = registers.iter().map(|part| part.extent).product();
+        let num_matrices = 1 << words.trailing_zeros().min(2);
+        let (numbers, instructions) = split(&registers, num_matrices);
         let row = if trans { across } else { down };
         let vector = Part::new(ROW_BYTES / elem_bytes, contiguous, 1);
         let warps = fragment.parts(Place::Warp).iter().map(|p| (Place::Warp, *p));
         let parts = [(Place::Register, vector), (Place::Lane, Part::new(8, row, 1))]
             .into_iter()
-            .chain(numbers.into_iter().map(|p| (Place::Lane, p)))
+            .chain(numbers.iter().map(|p| (Place::Lane, *p)))
             .chain([(Place::Lane, Part::copies(WARP / 8 / num_matrices))])
-            .chain(instructions.into_iter().map(|p| (Place::Register, p)))
+            .chain(instructions.iter().map(|p| (Place::Register, *p)))
             .chain(warps);
-        Some(Ldmatrix { num_matrices, trans, addresses: Layout::built(parts) })
+        let addresses = Layout::built(parts);
+        let order = [pair].into_iter().chain(numbers).chain(instructions);
+        let threads = fragment.all_parts().filter(|(place, _)| *place != Place::Register);
+        let loaded = Layout::built(order.map(|p| (Place::Register, p)).chain(threads));
+        Some(Ldmatrix { num_matrices, trans, addresses, loaded })
     }
 
     /// Instructions for the whole fragment.
@@ -109,21 +113,16 @@ impl<A: Copy + Ord> Ldmatrix<A> {
     }
 }
 
-/// Cuts a number of `parts` into its fastest `count` values and the rest.
-fn split<A: Copy + Ord>(parts: &[Part<A>], count: u32) -> Option<(Vec<Part<A>>, Vec<Part<A>>)> {
-    let (mut below, mut above, mut wanted) = (Vec::new(), Vec::new(), count);
+/// Takes digits of `count` values, a power of two that divides the product of the parts, from the
+/// first parts that have a factor in common with it; and what is left.
+fn split<A: Copy + Ord>(parts: &[Part<A>], count: u32) -> (Vec<Part<A>>, Vec<Part<A>>) {
+    let (mut taken, mut left, mut wanted) = (Vec::new(), Vec::new(), count);
     for part in parts {
-        if wanted % part.extent == 0 {
-            below.push(*part);
-            wanted /= part.extent;
-        } else if part.extent % wanted == 0 {
-            let (axis, stride) = part.along?;
-            below.push(Part::new(wanted, axis, stride));
-            above.push(Part::new(part.extent / wanted, axis, stride * wanted));
-            wanted = 1;
-        } else {
-            return None;
-        }
+        let some = wanted.min(1 << part.extent.trailing_zeros());
+        let rest = part.along.map(|(axis, stride)| (axis, stride * some));
+        taken.push(Part { extent: some, ..*part });
+        left.push(Part { extent: part.extent / some, along: rest });
+        wanted /= some;
     }
-    (wanted == 1).then_some((below, above))
+    (taken, left)
 }

@@ -2,10 +2,9 @@
 //!
 //! In one step each lane offers one register and reads the offer of one lane. Where lanes must
 //! offer different registers in a step, or keep what they got in different registers, selects
-//! choose. Two schedules are made and the cheaper one taken:
-//!
-//! - *by register*: all lanes offer the same register, so nothing is selected before a step;
-//! - *packed*: each transfer goes into the first step in which its sender and receiver are free.
+//! choose. Each transfer goes into the first step in which its sender and receiver are free; what
+//! may share a step is tried in three ways, from all lanes offering the same register, so that
+//! nothing is selected before a step, to anything, so that steps are few. The cheapest is taken.
 //!
 //! The accumulator of `m16n8k8` as its tf32 operand A (rows `g`, columns `2t, 2t + 1` to `t, t + 4`)
 //! takes two steps for each two registers, packed, where each lane keeps what it has:
@@ -88,7 +87,7 @@ impl Shuffles {
             Some(found) => (packed, found),
             None => (1, transfers(1)?),
         };
-        [Offers::Uniform, Offers::Free]
+        Offers::ALL
             .into_iter()
             .map(|offers| schedule(&sources, offers))
             .map(|(steps, result)| Shuffles { packed, elem_bytes, steps, result })
@@ -149,23 +148,22 @@ fn sources(
 
 /// A step in the making: `None` where a lane's part is still open.
 struct Draft {
-    /// The word all lanes must offer, if they must.
-    uniform: Option<u32>,
+    /// The class of the words it offers.
+    class: u32,
     offer: Vec<Option<u32>>,
     from: Vec<Option<u32>>,
 }
 
 impl Draft {
-    fn new(uniform: Option<u32>) -> Draft {
+    fn new(class: u32) -> Draft {
         let open = vec![None; WARP as usize];
-        Draft { uniform, offer: open.clone(), from: open }
+        Draft { class, offer: open.clone(), from: open }
     }
 
     /// Takes the transfer if sender and receiver are free for it.
     fn take(&mut self, lane: u32, (other, word): Holder) -> bool {
         let (offer, from) = (self.offer[other as usize], self.from[lane as usize]);
-        let fits =
-            self.uniform.or(offer).is_none_or(|w| w == word) && from.is_none_or(|o| o == other);
+        let fits = offer.is_none_or(|w| w == word) && from.is_none_or(|o| o == other);
         if fits {
             self.offer[other as usize] = Some(word);
             self.from[lane as usize] = Some(other);
@@ -187,12 +185,39 @@ impl Draft {
 enum Offers {
     /// All lanes the same.
     Uniform,
+    /// Each lane its own, of those that share a word of the result, directly or through others.
+    Related,
     /// Each lane its own.
-    Free,
+    Any,
+}
+
+impl Offers {
+    const ALL: [Offers; 3] = [Offers::Uniform, Offers::Related, Offers::Any];
+
+    /// For each source word, the name of the words it may share a step with.
+    fn classes(self, sources: &[Vec<Holder>]) -> BTreeMap<u32, u32> {
+        let words = || sources.iter().flatten().map(|(_, word)| *word);
+        match self {
+            Offers::Uniform => words().map(|word| (word, word)).collect(),
+            Offers::Any => words().map(|word| (word, 0)).collect(),
+            Offers::Related => {
+                let mut class: BTreeMap<u32, u32> = words().map(|word| (word, word)).collect();
+                for lanes in sources {
+                    let mine: Vec<u32> = lanes.iter().map(|(_, word)| class[word]).collect();
+                    let least = mine.iter().copied().min().unwrap_or(0);
+                    for name in class.values_mut().filter(|name| mine.contains(name)) {
+                        *name = least;
+                    }
+                }
+                class
+            }
+        }
+    }
 }
 
 /// Puts every transfer into the first step that takes it.
 fn schedule(sources: &[Vec<Holder>], offers: Offers) -> (Vec<Step>, Vec<Vec<Source>>) {
+    let classes = offers.classes(sources);
     let mut drafts: Vec<Draft> = Vec::new();
     let mut result = Vec::new();
     for lanes in sources {
@@ -202,10 +227,12 @@ fn schedule(sources: &[Vec<Holder>], offers: Offers) -> (Vec<Step>, Vec<Vec<Sour
                 words.push(Source::Own(holder.1));
                 continue;
             }
-            let open = drafts.iter_mut().position(|draft| draft.take(lane, holder));
+            let class = classes[&holder.1];
+            let open = drafts
+                .iter_mut()
+                .position(|draft| draft.class == class && draft.take(lane, holder));
             let step = open.unwrap_or_else(|| {
-                let uniform = (offers == Offers::Uniform).then_some(holder.1);
-                let mut draft = Draft::new(uniform);
+                let mut draft = Draft::new(class);
                 draft.take(lane, holder);
                 drafts.push(draft);
                 drafts.len() - 1

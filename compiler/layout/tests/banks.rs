@@ -63,7 +63,7 @@ fn assert_free(buffer: &Buffer<char>, layout: &Layout<char>, lanes: Lanes, what:
 
 /// `ldmatrix` in every role, with and without `.trans`, and 16-byte writes, of all row lengths that
 /// are multiples of 8 from 16 to 256: 80, 96 and 192 are among them. Odd multiples have rows as
-/// long as the arithmetic covers, the next multiple of 16.
+/// long as the arithmetic covers, the next multiple of 16, and zeros are written to the rest.
 #[test]
 fn one_swizzle_serves_ldmatrix_and_vector_writes() {
     for columns in (16..=256u32).step_by(8) {
@@ -75,7 +75,7 @@ fn one_swizzle_serves_ldmatrix_and_vector_writes() {
         let k = operand(half.b().covering(Dot::K, padded).covering(Dot::N, rows), Dot::N);
         let v = operand(half.b().covering(Dot::N, columns).covering(Dot::K, rows), Dot::K);
         let p = operand(half.a().covering(Dot::M, padded).covering(Dot::K, rows), Dot::K);
-        let write = blocked(&[('r', rows), ('c', columns)], 2, 4);
+        let [write, wide] = [4, 8].map(|warps| chunked(buffer.axes(), 2, warps));
         assert_eq!(buffer.vectors(&write).width, 8);
         let loads: Vec<_> = [q, k, v, p]
             .iter()
@@ -88,7 +88,10 @@ fn one_swizzle_serves_ldmatrix_and_vector_writes() {
             assert_free(&buffer, load, Lanes::FirstCopies, "ldmatrix");
         }
         assert_free(&buffer, &write, Lanes::FirstCopies, "write");
+        assert_free(&buffer, &wide, Lanes::FirstCopies, "write");
         assert_eq!(buffer.bytes(), rows * padded * 2, "no padding");
+        let plain = buffer.unswizzled().wavefronts(&loads[0], Lanes::FirstCopies, 0);
+        assert_eq!(plain.actual, plain.ideal << buffer.swizzle().bits, "what it is for");
         let expected = (padded / 8).trailing_zeros().min(3);
         assert_eq!(buffer.swizzle().bits, expected, "row of {columns}");
         if (1..=3).contains(&expected) {
@@ -104,7 +107,7 @@ fn one_swizzle_serves_tf32_operands() {
         let rows = 64;
         let tf32 = Mma::M16N8K8Tf32;
         let buffer = tile(rows, columns, 4);
-        let write = blocked(buffer.axes(), 4, 4);
+        let write = chunked(buffer.axes(), 4, 4);
         assert_eq!(buffer.vectors(&write).width, 4);
         // Along the rows: ldmatrix.
         let k = operand(tf32.b().covering(Dot::K, columns).covering(Dot::N, rows), Dot::N);

@@ -117,6 +117,8 @@ fn assert_loads(fragment: &Layout<Dot>, load: &Ldmatrix<Dot>, contiguous: Dot, e
     let packed = 4 / elem_bytes;
     let instructions = load.num_instructions(elem_bytes);
     let words = fragment.count(Place::Register) / packed;
+    assert!(load.loaded.register_map(fragment).is_some(), "only registers are in another order");
+    let fragment = &load.loaded;
     assert_eq!(instructions * load.num_matrices, words);
     // A row as the 16-bit halves or 32-bit words at its address.
     let row = |warp: u32, instruction: u32, lane: u32| -> Vec<Coordinate<Dot>> {
@@ -172,6 +174,10 @@ fn ldmatrix_loads_operands_of_dots() {
         // Three words: one matrix at a time.
         (&Mma::M16N8K8Half.b().covering(Dot::N, 24), Dot::K, 2, false, 1),
         (&Mma::M16N8K8Half.b().covering(Dot::N, 48), Dot::K, 2, false, 2),
+        // Ten steps along k: two at a time, and two along n.
+        (&half.b().covering(Dot::K, 80).covering(Dot::N, 64), Dot::K, 2, false, 4),
+        (&half.b().with_registers_along(&[Dot::N]), Dot::K, 2, false, 2),
+        (&half.a().with_registers_along(&[Dot::M]), Dot::K, 2, false, 4),
     ];
     for (fragment, contiguous, elem_bytes, trans, num_matrices) in cases {
         let load = Ldmatrix::of(fragment, contiguous, elem_bytes).expect("ldmatrix can load it");

@@ -75,6 +75,7 @@ enum Verb {
     Run(verbs::run::Args),
     Verify(verbs::verify::Args),
     Tune(verbs::tune::Args),
+    Bench(verbs::bench::Args),
     Cache(verbs::cache::Args),
     #[command(hide = true)]
     Candidate(verbs::candidate::Args),
@@ -97,6 +98,7 @@ impl Verb {
             Verb::Run(args) => args.run(talk),
             Verb::Verify(args) => args.run(talk),
             Verb::Tune(args) => args.run(talk),
+            Verb::Bench(args) => args.run(talk),
             Verb::Cache(args) => args.run(talk),
             Verb::Candidate(args) => args.run(talk),
             Verb::Inspect(args) => args.run(talk),

@@ -4,6 +4,7 @@
 //! a file under `verbs/`.
 
 mod args;
+mod bench;
 mod call;
 mod cli;
 mod crash;

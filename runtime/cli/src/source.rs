@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tilec_ir::{Kernel, Module, Tile};
-use tilec_vocab::{Diagnostic, Sources, render};
+use tilec_vocab::{Diagnostic, SourceFile, Sources, render};
 
 use crate::failure::{Failure, Outcome};
 use crate::loader::{FolderLoader, is_stdin};
@@ -30,15 +30,25 @@ pub fn front(path: &Path, talk: Talk) -> Result<Front, Failure> {
     let loader = FolderLoader::beside(path);
     let root =
         loader.root(path).map_err(|why| Failure::Source(format!("{}: {why}", path.display())))?;
+    Ok(through(root, &loader, talk))
+}
+
+/// As [`front`], for a file of ours that has a text but no place.
+pub fn front_of_library(name: &str, text: &str, talk: Talk) -> Front {
+    let root = SourceFile { name: format!("library {name}"), text: text.to_owned() };
+    through(root, &FolderLoader::library(), talk)
+}
+
+fn through(root: SourceFile, loader: &FolderLoader, talk: Talk) -> Front {
     let mut sources = Sources::default();
     let root = sources.add(root.name, root.text);
     let start = Instant::now();
-    let (module, diagnostics) = tilec_driver::front(root, &mut sources, &loader);
+    let (module, diagnostics) = tilec_driver::front(root, &mut sources, loader);
     let time = start.elapsed();
     show(&diagnostics, &sources, talk);
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let module = module.filter(|_| errors == 0);
-    Ok(Front { sources, module, errors, warnings: diagnostics.len() - errors, time })
+    Front { sources, module, errors, warnings: diagnostics.len() - errors, time }
 }
 
 /// Shows diagnostics on stderr.

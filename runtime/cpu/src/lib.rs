@@ -19,7 +19,7 @@ use scratch::Scratch;
 const NAME: &str = "cpu";
 
 /// Pieces of a grid for each thread.
-const PIECES: usize = 32;
+const PIECES: usize = 512;
 
 /// This machine's processor.
 pub struct CpuDevice {

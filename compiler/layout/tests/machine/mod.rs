@@ -226,6 +226,10 @@ fn through_memory<A: Copy + Ord + std::fmt::Debug>(
                 for (instruction, rows) in (0..).zip(addresses) {
                     ldmatrix(load, bytes, instruction, &rows, registers, &|at| read(warp, at));
                 }
+                let map = load.loaded.register_map(to).expect("the same threads");
+                for lane in registers.iter_mut() {
+                    *lane = map.iter().map(|register| lane[*register as usize].clone()).collect();
+                }
             }
         }
     }

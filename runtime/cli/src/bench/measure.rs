@@ -120,11 +120,12 @@ impl<'a> Bench<'a> {
                 threads: Some(1),
             };
             let compiled = (binding.clone(), executable.clone());
-            let cases = tilec_verify::check(kernel, spec, self.device, compiled, &plan)
-                .map_err(|failure| {
+            let cases = tilec_verify::check(kernel, spec, self.device, compiled, &plan).map_err(
+                |failure| {
                     let case = failure.case;
                     Stop(Status::Wrong, format!("it disagrees with its spec; case {case}"))
-                })?;
+                },
+            )?;
             self.right.insert(key.clone(), cases);
         }
         row.spec_cases = self.right.get(&key).copied().unwrap_or(0);

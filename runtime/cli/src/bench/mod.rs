@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tilec_vocab::DType;
 
-pub use measure::{Bench, Limits};
+pub use measure::{Bench, Limits, free_bytes};
 pub use stats::Stats;
-pub use suite::{NAMES, Suite, SuiteRow, find};
+pub use suite::{NAMES, Suite, SuiteRow, find, source};
 
 /// One call to measure.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! One file for each verb: its arguments, its help, what it does.
 
+pub mod bench;
 pub mod cache;
 pub mod candidate;
 pub mod check;

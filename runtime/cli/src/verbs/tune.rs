@@ -15,6 +15,7 @@ use tilec_tune::{
     show, store, tune,
 };
 
+use crate::bench::free_bytes;
 use crate::call::Call;
 use crate::failure::{Failure, Outcome};
 use crate::loader::is_stdin;
@@ -378,11 +379,7 @@ fn alive(launch: &Launch) -> usize {
         .tensors()
         .map(|(_, tensor, _)| (tensor.capacity() * tensor.dtype().size_bytes()) as u64)
         .sum();
-    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()
-    });
-    let available = available.map_or(4 << 30, |kib| kib << 10);
+    let available = free_bytes().unwrap_or(4 << 30);
     usize::try_from(available / 2 / (PROCESS_BYTES + 4 * bytes)).unwrap_or(1).max(1)
 }
 
