@@ -145,17 +145,30 @@ pub fn convert<A: Copy + Ord>(
 }
 
 /// The lightest exchange through shared memory, with each axis tried as the contiguous one.
+///
+/// # Errors
+/// Elements of odd sizes; a tile without axes.
 pub fn exchange<A: Copy + Ord>(
     from: &Layout<A>,
     to: &Layout<A>,
     elem_bytes: u32,
 ) -> Result<Exchange<A>, ConvertError> {
     let axes: Vec<(A, u32)> = from.shape().into_iter().collect();
-    let mut best: Option<Exchange<A>> = None;
+    let mut routes = Vec::new();
     for (last, contiguous) in axes.iter().enumerate() {
         let others = axes.iter().enumerate().filter(|(i, _)| *i != last);
         let order: Vec<_> = others.map(|(_, axis)| *axis).chain([*contiguous]).collect();
-        let found = through(Buffer::new(&order, elem_bytes)?, from, to);
+        routes.push(Route::new(Buffer::new(&order, elem_bytes)?, from, to));
+    }
+    routes.sort_by_key(|route| route.cost.weight());
+    let mut best: Option<Exchange<A>> = None;
+    for route in routes {
+        // Its cost so far is without wavefronts, which take longest to find out.
+        let hopeless = |least: &Exchange<A>| least.cost.weight() <= route.cost.weight();
+        if best.as_ref().is_some_and(hopeless) {
+            continue;
+        }
+        let found = route.finish(from, to);
         if best.as_ref().is_none_or(|least| found.cost.weight() < least.cost.weight()) {
             best = Some(found);
         }
@@ -164,25 +177,48 @@ pub fn exchange<A: Copy + Ord>(
     best.ok_or(ConvertError::Shapes)
 }
 
-fn through<A: Copy + Ord>(buffer: Buffer<A>, from: &Layout<A>, to: &Layout<A>) -> Exchange<A> {
-    let ldmatrix =
-        buffer.contiguous().and_then(|axis| Ldmatrix::of(to, axis, buffer.elem_bytes())).filter(
-            |_| buffer.row_bytes() == buffer.axes().last().map_or(0, |a| a.1) * buffer.elem_bytes(),
-        );
-    let load = match &ldmatrix {
-        Some(ldmatrix) => Access { layout: &ldmatrix.addresses, lanes: Lanes::FirstCopies },
-        None => Access { layout: to, lanes: Lanes::All },
-    };
-    let store = Access { layout: from, lanes: Lanes::FirstCopies };
-    let (buffer, wavefronts) = buffer.best_swizzle(&[store, load]);
-    let accesses = |layout: &Layout<A>| buffer.vectors(layout).registers.len() as u32;
-    let warps_keep = from.tables()[2] == to.tables()[2] && from.num_copies(Place::Warp) == 1;
-    let sync = if warps_keep { Sync::Warp } else { Sync::Cta };
-    let cost = Cost {
-        instructions: accesses(from) + accesses(load.layout) + 1,
-        wavefronts: wavefronts.actual,
-        barriers: u32::from(sync == Sync::Cta),
-    };
-    let load = ldmatrix.map_or(Load::Vectors, Load::Ldmatrix);
-    Exchange { buffer, load, sync, cost }
+/// An exchange without a swizzle yet.
+struct Route<A> {
+    buffer: Buffer<A>,
+    load: Load<A>,
+    sync: Sync,
+    cost: Cost,
+}
+
+impl<A: Copy + Ord> Route<A> {
+    fn new(buffer: Buffer<A>, from: &Layout<A>, to: &Layout<A>) -> Route<A> {
+        let ldmatrix = buffer
+            .contiguous()
+            .and_then(|axis| Ldmatrix::of(to, axis, buffer.elem_bytes()))
+            .map(Load::Ldmatrix);
+        let load = ldmatrix.unwrap_or(Load::Vectors);
+        // Equal digits of warps leave equal sets of elements to the rest.
+        let warps_keep = from.parts(Place::Warp) == to.parts(Place::Warp);
+        let sync =
+            if warps_keep && from.num_copies(Place::Warp) == 1 { Sync::Warp } else { Sync::Cta };
+        let accesses = |layout: &Layout<A>| buffer.vectors(layout).registers.len() as u32;
+        let cost = Cost {
+            instructions: accesses(from) + accesses(load.access(to).layout) + 1,
+            wavefronts: 0,
+            barriers: u32::from(sync == Sync::Cta),
+        };
+        Route { buffer, load, sync, cost }
+    }
+
+    fn finish(self, from: &Layout<A>, to: &Layout<A>) -> Exchange<A> {
+        let Route { buffer, load, sync, cost } = self;
+        let store = Access { layout: from, lanes: Lanes::FirstCopies };
+        let (buffer, wavefronts) = buffer.best_swizzle(&[store, load.access(to)]);
+        Exchange { buffer, load, sync, cost: Cost { wavefronts: wavefronts.actual, ..cost } }
+    }
+}
+
+impl<A> Load<A> {
+    /// The access to the buffer by which a value gets into layout `to`.
+    pub fn access<'a>(&'a self, to: &'a Layout<A>) -> Access<'a, A> {
+        match self {
+            Load::Vectors => Access { layout: to, lanes: Lanes::All },
+            Load::Ldmatrix(load) => Access { layout: &load.addresses, lanes: Lanes::FirstCopies },
+        }
+    }
 }

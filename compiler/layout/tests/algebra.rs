@@ -22,7 +22,7 @@ fn proper(shape: &[(char, u32)]) -> BTreeMap<char, u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     /// Each element has holders, exactly as many as there are copies, and no position two elements.
     #[test]

@@ -57,11 +57,11 @@ mod tests {
 
     #[test]
     fn the_first_variable_that_says_counts() {
-        let home = ("HOME", "/home/ada");
+        let home = ("HOME", "/people/ada");
         let xdg = ("XDG_CACHE_HOME", "/x");
         assert_eq!(root(&[home, xdg, ("TILEC_CACHE_DIR", "c")]), Some("c".into()));
         assert_eq!(root(&[home, xdg, ("TILEC_CACHE_DIR", "")]), Some("/x/tilec".into()));
-        assert_eq!(root(&[home, ("XDG_CACHE_HOME", "x")]), Some("/home/ada/.cache/tilec".into()));
+        assert_eq!(root(&[home, ("XDG_CACHE_HOME", "x")]), Some("/people/ada/.cache/tilec".into()));
         assert_eq!(root(&[]), None);
     }
 }

@@ -141,6 +141,9 @@ pub struct Reader<'s, 'k> {
     pub scope: &'s Scope<'k>,
     /// Whether a value stays the same while the loop runs.
     pub invariant: &'s dyn Fn(Value) -> bool,
+    /// Whether the range of an axis is known before the loop, or it is the loop's own; an axis declared in the
+    /// loop's body is neither.
+    pub in_reach: &'s dyn Fn(Axis) -> bool,
 }
 
 impl Reader<'_, '_> {
@@ -170,7 +173,7 @@ impl Reader<'_, '_> {
         let form = |n: usize| self.form_at(data.args[n], depth + 1);
         match &data.op {
             Op::Const(Imm::Int(n)) if n.abs() <= MAX_CONSTANT => Some(Form::constant(*n)),
-            Op::Index(axis) => Some(Form::term(Term::Index(*axis))),
+            Op::Index(axis) if (self.in_reach)(*axis) => Some(Form::term(Term::Index(*axis))),
             Op::Splat => form(0),
             Op::Cast if self.scope.kernel.ty(data.args[0]).elem.is_int() => form(0),
             Op::Unary(UnaryOp::Neg) => form(0)?.scale(-1),

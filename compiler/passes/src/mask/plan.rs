@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tilec_ir::{BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef};
+use tilec_ir::{Axis, BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef};
 use tilec_vocab::{DType, HostExpr, HostOp};
 
 use super::classify::{Blocks, Interval};
@@ -66,7 +66,8 @@ pub fn plan(scope: &Scope<'_>, inst: Inst) -> Option<Plan> {
     let Extent::Const(step) = kernel.axes[axis].extent else { return None };
     let body = scope.inside(data.blocks[0]);
     let invariant = |value: Value| scope.block_of(value).is_some_and(|b| !body.contains(&b));
-    let reader = Reader { scope, invariant: &invariant };
+    let in_reach = |a: Axis| a == axis || !body.contains(&scope.declared_in(a));
+    let reader = Reader { scope, invariant: &invariant, in_reach: &in_reach };
 
     let bound = |value: Value| reader.form(value).map_or(Expr::Value(value), |f| f.greatest());
     let blocks = Blocks { axis, lo: bound(data.args[0]), hi: bound(data.args[1]), step };
