@@ -103,6 +103,16 @@ pub enum ConvertError {
 }
 
 impl<A> Plan<A> {
+    /// One word for dumps.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Plan::Same => "same",
+            Plan::Registers(_) => "registers",
+            Plan::Shuffles(_) => "shuffles",
+            Plan::Shared(_) => "shared",
+        }
+    }
+
     /// What it costs.
     pub fn cost(&self) -> Cost {
         match self {

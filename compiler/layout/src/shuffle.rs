@@ -7,11 +7,11 @@
 //! nothing is selected before a step, to anything, so that steps are few. The cheapest is taken.
 //!
 //! The accumulator of `m16n8k8` as its tf32 operand A (rows `g`, columns `2t, 2t + 1` to `t, t + 4`)
-//! takes two steps for each two registers, packed, where each lane keeps what it has:
+//! takes two steps for each row, where each lane keeps what it has (column 0 in lane 0, 7 in 3):
 //!
 //! ```text
-//! step 0   lanes 0..4 of a group offer columns 1 2 4 7   lane 1 gets 1, lane 2 gets 2, lane 0 gets 4
-//! step 1   they offer                          . 3 5 6   lane 3 gets 3, lane 1 gets 5, lane 2 gets 6
+//! step 0   lanes 0 to 3 offer columns 1 2 4 .   lane 1 gets 1, lane 2 gets 2, lane 0 gets 4
+//! step 1   they offer                 . 3 5 6   lane 3 gets 3, lane 1 gets 5, lane 2 gets 6
 //! ```
 //!
 //! # Source

@@ -21,15 +21,6 @@ fn named(layout: Layout<Dot>, names: [char; 3]) -> Layout<char> {
     layout.rename(name).expect("three names")
 }
 
-fn kind<A>(plan: &Plan<A>) -> &'static str {
-    match plan {
-        Plan::Same => "same",
-        Plan::Registers(_) => "registers",
-        Plan::Shuffles(_) => "shuffles",
-        Plan::Shared(_) => "shared",
-    }
-}
-
 #[test]
 fn attention_feeds_its_second_dot_for_nothing() {
     let half = Mma::M16N8K16Half;
@@ -46,7 +37,7 @@ fn attention_feeds_its_second_dot_for_nothing() {
         ['m', 'd', 'n'],
     );
     let plan = checked(&scores, &operand, 2);
-    assert_eq!((kind(&plan), plan.cost()), ("registers", Cost::default()));
+    assert_eq!((plan.name(), plan.cost()), ("registers", Cost::default()));
 }
 
 #[test]
@@ -57,16 +48,24 @@ fn tf32_scores_reach_the_second_dot() {
     let shuffles = Shuffles::between(&scores, &operand, 4).expect("nothing crosses warps");
     // Two steps for each row, an offer chosen in each; of three sources of a word two choices.
     assert_eq!((shuffles.steps.len(), shuffles.packed), (4, 1));
+    assert_eq!(
+        (&shuffles.steps[0].offer[..3], &shuffles.steps[0].from[..3]),
+        (&[1, 0, 0][..], &[2, 0, 1][..])
+    );
+    assert_eq!(
+        (&shuffles.steps[1].offer[1..4], &shuffles.steps[1].from[1..4]),
+        (&[1, 1, 0][..], &[2, 3, 1][..])
+    );
     assert_eq!(shuffles.cost(), Cost { instructions: 4 + 4 + 8, wavefronts: 4, barriers: 0 });
     // Two stores of two columns, one ldmatrix of four matrices, one wait.
     let plan = checked(&scores, &operand, 4);
     assert_eq!(
-        (kind(&plan), plan.cost()),
+        (plan.name(), plan.cost()),
         ("shared", Cost { instructions: 4, wavefronts: 8, barriers: 0 })
     );
     // The second dot may sum in any order: then nothing moves at all.
     let reordered = operand.reordered('n', &[4, 2], &[1, 0]).expect("eight columns");
-    assert_eq!(kind(&checked(&scores, &reordered, 4)), "registers");
+    assert_eq!(checked(&scores, &reordered, 4).name(), "registers");
 }
 
 #[test]

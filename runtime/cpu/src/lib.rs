@@ -113,22 +113,19 @@ pub struct CpuKernel {
     pool: Arc<ThreadPool>,
 }
 
-impl CpuKernel {
-    /// Names and times of the stages of its compilation.
-    pub fn stages(&self) -> [(&'static str, Duration); 4] {
+impl Executable for CpuKernel {
+    fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    fn stages(&self) -> Vec<(&'static str, Duration)> {
         let times = self.compiled.times();
-        [
+        vec![
             ("write LLVM IR", self.emitting),
             ("read LLVM IR", times.read),
             ("LLVM passes", times.optimise),
             ("machine code", times.generate),
         ]
-    }
-}
-
-impl Executable for CpuKernel {
-    fn contract(&self) -> &Contract {
-        &self.contract
     }
 
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {

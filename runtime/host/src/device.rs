@@ -1,6 +1,7 @@
 //! Devices: where an artifact is loaded and a launch runs.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tilec_vocab::{Artifact, Bug, Contract, DType};
 
@@ -42,6 +43,11 @@ pub trait Executable: Send + Sync {
     /// Where its tensors must be.
     fn place(&self) -> Place {
         Place::Host
+    }
+
+    /// Names and times of the stages in which its code was made, for people who wait for it.
+    fn stages(&self) -> Vec<(&'static str, Duration)> {
+        Vec::new()
     }
 
     /// Runs every program of the grid and waits for the last.

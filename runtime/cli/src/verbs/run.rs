@@ -152,6 +152,14 @@ impl Args {
         let start = Instant::now();
         let executable = device.load(&artifact)?;
         let code = start.elapsed();
+        let stages = executable.stages();
+        if !stages.is_empty() {
+            let each: Vec<String> = stages
+                .iter()
+                .map(|(name, time)| format!("{name} {}", output::time(*time)))
+                .collect();
+            talk.detail(format!("code: {}", each.join(", ")));
+        }
 
         watchdog::stage("run");
         let kept = self.keep(&bound, &made)?;
