@@ -91,7 +91,7 @@ impl<A: Copy + Ord> Ldmatrix<A> {
         let words: u32 = registers.iter().map(|part| part.extent).product();
         let num_matrices = 1 << words.trailing_zeros().min(2);
         let (numbers, instructions) = split(&registers, num_matrices);
-        let row = down;
+        let row = if trans { across } else { down };
         let vector = Part::new(ROW_BYTES / elem_bytes, contiguous, 1);
         let warps = fragment.parts(Place::Warp).iter().map(|p| (Place::Warp, *p));
         let parts = [(Place::Register, vector), (Place::Lane, Part::new(8, row, 1))]

@@ -55,6 +55,15 @@ proptest! {
             [(place, part), (place, Part::new(1, 'x', 7)), (Place::Lane, Part::copies(1))]
         }));
         prop_assert_eq!(Ok(merged.clone()), with_ones);
+        let pieces = merged.all_parts().flat_map(|(place, part)| {
+            let mut below = 1;
+            machine::primes(part.extent).into_iter().map(move |extent| {
+                let along = part.along.map(|(axis, stride)| (axis, stride * below));
+                below *= extent;
+                (place, Part { extent, along })
+            })
+        });
+        prop_assert_eq!(Ok(merged.clone()), Layout::new(pieces));
         let same = one.positions().eq(merged.positions())
             && one.positions().all(|p| one.at(p) == merged.at(p));
         prop_assert_eq!(one == merged, same);
@@ -250,21 +259,28 @@ proptest! {
     fn axes_can_be_reordered(seed: u64) {
         let random = &mut Random::new(seed);
         let layout = layout(&[('x', 32), ('y', 6)], 2, random);
-        let radices = [2, 2, 2, 2, 2];
-        let mut order = [0, 1, 2, 3, 4];
+        let all: [&[u32]; 4] = [&[2, 2, 2, 2, 2], &[4, 8], &[8, 2, 2], &[2, 4, 4]];
+        let radices = all[random.below(4) as usize];
+        let mut order: Vec<usize> = (0..radices.len()).collect();
         random.shuffle(&mut order);
-        let found = layout.reordered('x', &radices, &order).expect("bits can be reordered");
+        let found = layout.reordered('x', radices, &order).expect("bits can be reordered");
         for p in layout.positions() {
-            let (mut wanted, index) = (layout.at(p), layout.at(p)[&'x']);
-            let moved = (0..).zip(order).map(|(to, from)| (index >> from & 1) << to).sum();
-            wanted.insert('x', moved);
+            let mut wanted = layout.at(p);
+            let mut rest = wanted[&'x'];
+            let mut digits = Vec::new();
+            for radix in radices {
+                digits.push(rest % radix);
+                rest /= radix;
+            }
+            // The last digit in the new order is the most significant.
+            let index = order.iter().rev().fold(0, |n, &i| n * radices[i] + digits[i]);
+            wanted.insert('x', index);
             prop_assert_eq!(found.at(p), wanted);
         }
-        let mut back = [0; 5];
-        for (to, from) in order.into_iter().enumerate() {
-            back[from] = to;
-        }
-        prop_assert_eq!(found.reordered('x', &radices, &back), Ok(layout.clone()));
+        let moved: Vec<u32> = order.iter().map(|&i| radices[i]).collect();
+        let back: Vec<usize> =
+            (0..order.len()).filter_map(|i| order.iter().position(|&from| from == i)).collect();
+        prop_assert_eq!(found.reordered('x', &moved, &back), Ok(layout.clone()));
         prop_assert_eq!(layout.reordered('x', &[2, 4], &[0, 1]), Err(ReorderError::Digits));
         prop_assert_eq!(layout.reordered('x', &[4, 8], &[0, 0]), Err(ReorderError::Digits));
     }

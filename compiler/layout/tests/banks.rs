@@ -1,5 +1,9 @@
 //! Bank conflicts, swizzles that avoid them, and blocked layouts.
 
+mod machine;
+
+use machine::Random;
+use proptest::prelude::*;
 use tilec_layout::*;
 
 fn count(bytes: u32, address: impl Fn(u32) -> u32) -> (u32, u32) {
@@ -21,6 +25,7 @@ fn known_patterns_take_known_wavefronts() {
         (2, 256, 32, 1),
         (8, 8, 2, 2),
         (8, 16, 4, 2),
+        (8, 0, 2, 2),
         (16, 16, 4, 4),
         (16, 32, 8, 4),
         (16, 128, 32, 4),
@@ -182,6 +187,56 @@ fn fragments_need_few_bases() {
                     assert_eq!(at, from + offset);
                 }
             }
+        }
+    }
+}
+
+/// A swizzle of small chunks cuts wide accesses into small ones.
+#[test]
+fn vectors_stay_inside_chunks() {
+    let buffer = tile(64, 64, 2);
+    let write = chunked(buffer.axes(), 2, 4);
+    for (base_log2, width) in [(2, 2), (3, 4), (4, 8), (5, 8)] {
+        let swizzle = Swizzle { bits: 2, base_log2, row_shift: 0 };
+        let buffer = buffer.swizzled(swizzle).expect("rows of 128 bytes");
+        let vectors = buffer.vectors(&write);
+        assert_eq!(vectors.width, width);
+        assert!(vectors.registers.iter().all(|registers| registers.len() as u32 == width));
+    }
+}
+
+/// Lanes whose elements lie outside the buffer take no part in an access.
+#[test]
+fn lanes_past_the_end_do_nothing() {
+    let fragment = operand(Mma::M16N8K16Half.c().covering(Dot::N, 16), Dot::M);
+    let (bytes, accesses) = tile(9, 12, 4).addresses(&fragment, Lanes::All, 0);
+    assert_eq!(bytes, 8);
+    let lanes = |access: &Vec<Option<u32>>| access.iter().filter(|at| at.is_some()).count();
+    // Rows 0 to 7 and 8 to 15, columns 0 to 7 and 8 to 15.
+    assert_eq!(accesses.iter().map(lanes).collect::<Vec<_>>(), [32, 4, 16, 2]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    /// The chosen swizzle leaves vectors as wide as they were, counts what it says, and is never
+    /// worse than none.
+    #[test]
+    fn chosen_swizzles_keep_vectors_whole(seed: u64) {
+        let random = &mut Random::new(seed);
+        let shape = [('r', [8, 12, 16][random.below(3) as usize]), ('c', 8 << random.below(4))];
+        let elem_bytes = [1, 2, 4, 8][random.below(4) as usize];
+        let plain = Buffer::new(&shape, elem_bytes).expect("a tile");
+        let layouts = [0, 0].map(|_| machine::layout(&shape, 2, random));
+        let accesses = layouts.each_ref().map(|layout| Access { layout, lanes: Lanes::All });
+        let (buffer, found) = plain.best_swizzle(&accesses);
+        let count = |buffer: &Buffer<char>| -> Wavefronts {
+            layouts.iter().map(|layout| buffer.wavefronts(layout, Lanes::All, 0)).sum()
+        };
+        prop_assert_eq!(count(&buffer), found);
+        prop_assert!(found.actual <= count(&plain).actual);
+        for layout in &layouts {
+            prop_assert_eq!(buffer.vectors(layout), plain.vectors(layout));
         }
     }
 }

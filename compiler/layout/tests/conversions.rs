@@ -87,6 +87,26 @@ fn packed_halves_move_together() {
     assert_eq!(shuffles.steps.len(), 2);
 }
 
+/// Four bytes make a word only if they do so everywhere: here the first four registers agree, and
+/// the next start alike but go on differently.
+#[test]
+fn words_that_agree_in_part_are_taken_apart() {
+    let layout = |register: (char, u32), lane: (char, u32)| {
+        Layout::new([
+            (Place::Register, Part::new(2, 'x', 1)),
+            (Place::Register, Part::new(3, 'y', 1)),
+            (Place::Register, Part::new(2, register.0, register.1)),
+            (Place::Lane, Part::new(2, lane.0, lane.1)),
+            (Place::Lane, Part::new(16, 'x', 4)),
+        ])
+        .expect("a layout")
+    };
+    let (from, to) = (layout(('x', 2), ('z', 1)), layout(('z', 1), ('x', 2)));
+    let shuffles = Shuffles::between(&from, &to, 1).expect("nothing crosses warps");
+    assert_eq!(shuffles.packed, 1);
+    assert!(run(&Plan::Shuffles(shuffles), &from, &to) == filled(&to));
+}
+
 #[test]
 fn what_crosses_warps_goes_through_shared_memory() {
     let half = Mma::M16N8K16Half;

@@ -119,6 +119,9 @@ fn assert_loads(fragment: &Layout<Dot>, load: &Ldmatrix<Dot>, contiguous: Dot, e
     let words = fragment.count(Place::Register) / packed;
     assert!(load.loaded.register_map(fragment).is_some(), "only registers are in another order");
     let fragment = &load.loaded;
+    assert_eq!(load.addresses.count(Place::Lane), 32);
+    let read = (0..32).filter(|lane| load.addresses.is_first_copy(Place::Lane, *lane)).count();
+    assert_eq!(read as u32, 8 * load.num_matrices, "lanes whose addresses count");
     assert_eq!(instructions * load.num_matrices, words);
     // A row as the 16-bit halves or 32-bit words at its address.
     let row = |warp: u32, instruction: u32, lane: u32| -> Vec<Coordinate<Dot>> {

@@ -177,6 +177,12 @@ impl FromStr for Value {
     }
 }
 
+/// Reads an element type for `--dtype`.
+pub fn parse_dtype(text: &str) -> Result<DType, String> {
+    DType::from_name(text)
+        .ok_or_else(|| format!("known are {}", DType::ALL.map(DType::name).join(", ")))
+}
+
 fn name_and_value<'a>(text: &'a str, what: &str) -> Result<(String, &'a str), String> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(format!("`{text}` lacks `=`; write NAME={what}"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use support::{Folder, Ran};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "new",
     "check",
     "fmt",
@@ -18,6 +18,7 @@ const VERBS: [&str; 14] = [
     "run",
     "verify",
     "tune",
+    "bench",
     "cache",
     "explain",
     "devices",
@@ -62,8 +63,10 @@ fn every_verb_has_help_with_examples() {
 #[test]
 fn every_table_has_a_json_twin() {
     let folder = Folder::new();
-    let table: [(&[&str], &str, &str); 11] = [
+    let table: [(&[&str], &str, &str); 13] = [
         (&["tune", "add.tile", "x=randn(5)", "y=randn(5)", "--json"], "tilec.tune/1", "candidates"),
+        (&["bench", "--json"], "tilec.suites/1", "suites"),
+        (&["bench", "add.tile", "--shape", "N=5", "--json"], "tilec.bench/1", "rows"),
         (&["cache", "ls", "--json"], "tilec.cache.ls/1", "entries"),
         (&["cache", "verify", "--json"], "tilec.cache.verify/1", "bad"),
         (&["cache", "path", "--json"], "tilec.cache.path/1", "path"),

@@ -92,7 +92,7 @@ impl Candidate {
         let complaint = self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let complaint = String::from_utf8_lossy(&complaint);
         let lines = || complaint.lines().map(str::trim).filter(|line| !line.is_empty());
-        let last = lines().find(|line| line.starts_with("error")).or(lines().last());
+        let last = lines().find(|line| line.starts_with("error")).or(lines().next_back());
         let how = status.map_or("it closed its output".to_owned(), how);
         let text = match last {
             Some(last) => format!("{how}: {}", last.chars().take(200).collect::<String>()),

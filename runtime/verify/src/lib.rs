@@ -170,7 +170,7 @@ pub fn check(
     device: &dyn Device,
     compiled: (Specialisation, Arc<dyn Executable>),
     plan: &Plan,
-) -> Result<usize, Failure> {
+) -> Result<usize, Box<Failure>> {
     let dtypes = compiled.0.dtypes.clone();
     let mut loaded = Loaded::with(kernel, device, &plan.options, compiled);
     let mut judged = 0;
@@ -185,7 +185,7 @@ pub fn check(
         };
         judged += 1;
         if let Some(what) = problem(outcome, |_| ()) {
-            return Err(Failure::new(kernel, case, what));
+            return Err(Box::new(Failure::new(kernel, case, what)));
         }
     }
     Ok(judged)

@@ -177,6 +177,17 @@ impl Emitter<'_> {
             Base::Two => EXP2,
         };
         let value = self.polynomial(v, &rest, terms);
+        if v && self.host.lanes == 16 {
+            // AVX-512 scales by a power of two in one instruction, and rounds once.
+            let args = [
+                (ty.as_str(), value.as_str()),
+                (ty.as_str(), octaves.as_str()),
+                (ty.as_str(), "zeroinitializer"),
+                ("i16", "-1"),
+                ("i32", "4"),
+            ];
+            return self.text.call(&ty, "llvm.x86.avx512.mask.scalef.ps.512", &args);
+        }
         let bits = self.lanes_of("i32", v);
         let shifted = self.text.def(format_args!("bitcast {ty} {shifted} to {bits}"));
         let zero = self.literal("i32", "1262485504", v);

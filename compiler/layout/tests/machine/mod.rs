@@ -26,7 +26,8 @@ impl Random {
     }
 }
 
-fn primes(mut n: u32) -> Vec<u32> {
+/// Prime factors, the smallest first.
+pub fn primes(mut n: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for p in [2, 3, 5, 7] {
         while n.is_multiple_of(p) {

@@ -21,8 +21,14 @@ use crate::records;
 /// Cases a kernel must agree with its spec in before it is timed.
 const SPEC_CASES: usize = 6;
 
-/// Operations of a launch that is small enough to tell the speed by.
-const SMALL_FLOPS: u64 = 200_000_000;
+/// Work of a launch that is small enough to tell the speed by.
+const SMALL_WORK: f64 = 2e8;
+
+/// Dimensions up to this stay whole blocks when a launch is made smaller.
+const SMALL_EXTENT: i64 = 256;
+
+/// How much faster another specialisation may turn out than the fastest so far.
+const FASTER: f64 = 10.0;
 
 /// Launches at most, and at least.
 const MAX_LAUNCHES: usize = 100;
@@ -38,6 +44,8 @@ pub struct Limits {
     pub time: Duration,
     /// Rows whose launches would take longer are skipped.
     pub limit: Duration,
+    /// Launch nothing: only what can be known without.
+    pub count_only: bool,
 }
 
 /// Measures rows on one device, and remembers between them what is right and how fast.
@@ -47,7 +55,7 @@ pub struct Bench<'a> {
     talk: Talk,
     /// Specialisations that agreed with their spec, and in how many cases.
     right: BTreeMap<(String, Specialisation), usize>,
-    /// Operations a second of a specialisation.
+    /// Work a second of a specialisation.
     speed: BTreeMap<(String, Specialisation), f64>,
 }
 
@@ -80,7 +88,7 @@ impl<'a> Bench<'a> {
             Ok(stats) => row.stats = Some(stats),
             Err(Stop(status, reason)) => {
                 row.status = status;
-                row.reason = Some(reason);
+                row.reason = Some(reason).filter(|reason| !reason.is_empty());
             }
         }
         row
@@ -103,10 +111,13 @@ impl<'a> Bench<'a> {
         fits(inspection.tensor_bytes)?;
 
         let key = (kernel.name.clone(), binding.clone());
-        let flops = inspection.flops.map_or(0, |flops| flops.executed);
+        let work = work(kernel, case, &inspection);
         // By the best speed anybody has: no need to compile what is hopeless.
         if let Some(best) = self.speed.values().copied().reduce(f64::max) {
-            self.is_too_long(flops, 10.0 * best)?;
+            self.is_too_long("at least", work, FASTER * best)?;
+        }
+        if self.limits.count_only {
+            return Err(Stop(Status::Counted, String::new()));
         }
         let artifact = compile(kernel, &binding, &Options::default()).map_err(Failure::from)?;
         let executable = self.device.load(&artifact).map_err(Failure::from)?;
@@ -130,12 +141,12 @@ impl<'a> Bench<'a> {
         }
         row.spec_cases = self.right.get(&key).copied().unwrap_or(0);
 
-        if flops > SMALL_FLOPS && !self.speed.contains_key(&key) {
+        if work > SMALL_WORK && !self.speed.contains_key(&key) {
             let speed = self.speed_when_small(kernel, case, executable.as_ref(), &binding)?;
             self.speed.extend(speed.map(|speed| (key.clone(), speed)));
         }
         if let Some(speed) = self.speed.get(&key) {
-            self.is_too_long(flops, *speed)?;
+            self.is_too_long("about", work, *speed)?;
         }
         let times = self.time(kernel, case, executable.as_ref(), &binding)?;
         Stats::of(&times).ok_or_else(|| Stop(Status::Failed, "it was not launched".to_owned()))
@@ -162,8 +173,8 @@ impl<'a> Bench<'a> {
         Ok((prepared, inspection))
     }
 
-    fn is_too_long(&self, flops: u64, speed: f64) -> Result<(), Stop> {
-        let seconds = flops as f64 / speed * (MIN_LAUNCHES + 1) as f64;
+    fn is_too_long(&self, about: &str, work: f64, speed: f64) -> Result<(), Stop> {
+        let seconds = work / speed * (MIN_LAUNCHES + 1) as f64;
         if seconds <= self.limits.limit.as_secs_f64() {
             return Ok(());
         }
@@ -171,12 +182,12 @@ impl<'a> Bench<'a> {
             output::time(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
         };
         let (seconds, limit) = (time(seconds), time(self.limits.limit.as_secs_f64()));
-        let text = format!("it would take about {seconds}, allowed are {limit}: --limit");
+        let text = format!("it would take {about} {seconds}, allowed are {limit}: --limit");
         Err(Stop(Status::Skipped, text))
     }
 
-    /// Operations a second at the same specialisation, with dimensions halved until the launch is small; none where
-    /// no such shape meets the kernel's conditions.
+    /// Work a second at the same specialisation, with dimensions halved until the launch is small; none where no such
+    /// shape meets the kernel's conditions.
     fn speed_when_small(
         &self,
         kernel: &Kernel,
@@ -187,19 +198,19 @@ impl<'a> Bench<'a> {
         let mut small = case.clone();
         let dims: BTreeSet<String> = kernel.dims.values().map(|dim| dim.name.clone()).collect();
         for _ in 0..200 {
-            let numbers = small.shape.iter_mut().filter(|(name, _)| dims.contains(*name));
-            let Some((_, largest)) = numbers.max_by_key(|(_, n)| **n).filter(|(_, n)| **n > 1)
-            else {
-                return Ok(None);
-            };
-            *largest /= 2;
+            let numbers = || small.shape.iter().filter(|(name, n)| dims.contains(*name) && **n > 1);
+            // First the lengths, down to whole blocks; then what counts batches and heads.
+            let long = numbers().filter(|(_, n)| **n > SMALL_EXTENT).max_by_key(|(_, n)| **n);
+            let next = long.or_else(|| numbers().min_by_key(|(_, n)| **n));
+            let Some(name) = next.map(|(name, _)| name.clone()) else { return Ok(None) };
+            small.shape.entry(name).and_modify(|n| *n /= 2);
             let Ok((_, inspection)) = self.plan(kernel, &small) else { continue };
-            let flops = inspection.flops.map_or(0, |flops| flops.executed);
-            if flops > SMALL_FLOPS {
+            let work = work(kernel, &small, &inspection);
+            if work > SMALL_WORK {
                 continue;
             }
             let best = self.time(kernel, &small, executable, binding)?.into_iter().min();
-            return Ok(best.map(|time| flops as f64 / time.as_secs_f64().max(1e-9)));
+            return Ok(best.map(|time| work / time.as_secs_f64().max(1e-9)));
         }
         Ok(None)
     }
@@ -225,6 +236,18 @@ impl<'a> Bench<'a> {
             times.push(start.elapsed());
         }
         Ok(times)
+    }
+}
+
+/// What the time of a launch grows with: operations of dots, or, where these are none or cannot be counted, the product
+/// of all dimensions.
+fn work(kernel: &Kernel, case: &Case, inspection: &Inspection) -> f64 {
+    match inspection.flops {
+        Some(flops) if flops.exact > 0 => flops.exact as f64,
+        _ => {
+            let extent = |name: &String| case.shape.get(name).copied().unwrap_or(1) as f64;
+            kernel.dims.values().map(|dim| extent(&dim.name)).product()
+        }
     }
 }
 

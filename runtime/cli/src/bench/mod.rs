@@ -33,6 +33,8 @@ pub struct Case {
 pub enum Status {
     /// Right and measured.
     Ok,
+    /// Possible, and counted without being run.
+    Counted,
     /// Its tensors do not fit into memory.
     OutOfMemory,
     /// There is no kernel for it.
@@ -56,7 +58,7 @@ pub struct Row {
     pub specialisation: String,
     /// What became of it.
     pub status: Status,
-    /// Why, if not `ok`.
+    /// Why, if not `ok` or `counted`.
     pub reason: Option<String>,
     /// Times.
     #[serde(flatten)]
@@ -78,6 +80,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
+            Status::Counted => "counted",
             Status::OutOfMemory => "out-of-memory",
             Status::Unsupported => "unsupported",
             Status::Skipped => "skipped",

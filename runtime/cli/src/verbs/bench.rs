@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tilec_vocab::DType;
 
-use crate::args::Setting;
+use crate::args::{Setting, parse_dtype};
 use crate::bench::{self, Bench, Case, Limits, NAMES, Row, Status, Suite, SuiteRow};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
@@ -28,6 +28,7 @@ Examples:
   tilec bench causal.tile --shape B=1,H=8,G=8,M=1024,N=1024,D=64 --shape B=1,H=8,G=2,M=4096,N=4096,D=64
   tilec bench matmul.tile --shape M=512,N=512,K=512 --dtype f32 --json
   tilec bench seeds/fa2_sm80 --limit 2m
+  tilec bench seeds/cs336_triton --count
   tilec bench variants --rows \"length=2048 d=64\" --time 200ms")]
 pub struct Args {
     /// The file, or the name of a suite
@@ -64,6 +65,10 @@ pub struct Args {
     /// Skip rows that would take longer
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     limit: Duration,
+
+    /// Launch nothing: say what can be counted of each row
+    #[arg(long)]
+    count: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -154,7 +159,7 @@ impl Args {
     }
 
     fn limits(&self) -> Limits {
-        Limits { time: self.time, limit: self.limit }
+        Limits { time: self.time, limit: self.limit, count_only: self.count }
     }
 
     fn print(
@@ -222,6 +227,7 @@ fn table(rows: &[Row]) -> String {
             of(|stats| stats.deviation_ns),
             of(|stats| stats.p10_ns),
             of(|stats| stats.p90_ns),
+            row.flops_exact.map_or("-".to_owned(), |n| format!("{:.3}", n as f64 / 1e9)),
             number(row.gflops()),
             number(row.gigabytes()),
             row.tensor_bytes.map_or("-".to_owned(), |bytes| format!("{:.1}", mib(bytes))),
@@ -229,9 +235,11 @@ fn table(rows: &[Row]) -> String {
             row.reason.clone().unwrap_or_default(),
         ]
     });
-    let head =
-        ["row", "status", "mean", "dev", "p10", "p90", "GFLOP/s", "GB/s", "MiB", "reported", "why"];
-    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9], cells.collect())
+    let head = [
+        "row", "status", "mean", "dev", "p10", "p90", "GFLOP", "GFLOP/s", "GB/s", "MiB",
+        "reported", "why",
+    ];
+    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9, 10], cells.collect())
 }
 
 fn mib(bytes: u64) -> f64 {
@@ -268,11 +276,6 @@ fn progress(rows: usize, talk: Talk) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-fn parse_dtype(text: &str) -> Result<DType, String> {
-    DType::from_name(text)
-        .ok_or_else(|| format!("known are {}", DType::ALL.map(DType::name).join(", ")))
 }
 
 impl FromStr for ShapeOption {

@@ -12,6 +12,7 @@ use tilec_ir::{GenericKind, Kernel, Module, Tile};
 use tilec_verify::{CaseError, Judged, Plan, Row, What};
 use tilec_vocab::{Bug, DType};
 
+use crate::args::parse_dtype;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk, count};
 use crate::settings::Settings;
@@ -361,9 +362,4 @@ fn progress(cases: usize, kernel: &str, talk: Talk) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-fn parse_dtype(text: &str) -> Result<DType, String> {
-    DType::from_name(text)
-        .ok_or_else(|| format!("known are {}", DType::ALL.map(DType::name).join(", ")))
 }
