@@ -57,8 +57,8 @@ pub struct Row {
     pub dtypes: String,
     /// Cases that were judged.
     pub cases: usize,
-    /// The output that came closest to its bound: the case, the output, the comparison.
-    pub closest: Option<(Case, Judged)>,
+    /// For each output the case in which it came closest to its bound, and the comparison.
+    pub closest: Vec<(Case, Judged)>,
     /// The first failure, shrunk.
     pub failure: Option<Failure>,
 }
@@ -143,7 +143,7 @@ pub fn verify(
                 device: device.info().name,
                 dtypes: shown.join(" "),
                 cases: 0,
-                closest: None,
+                closest: Vec::new(),
                 failure: None,
             };
             for (_, parts) in parts.iter().filter(|(of, _)| *of == which) {
@@ -200,7 +200,7 @@ pub fn count(kernel: &Kernel, plan: &Plan) -> usize {
 #[derive(Default)]
 struct Part {
     cases: usize,
-    closest: Option<(Case, Judged)>,
+    closest: Vec<(Case, Judged)>,
     failure: Option<Failure>,
 }
 
@@ -275,18 +275,20 @@ fn problem(
     }
 }
 
-/// Keeps the output that came closer to its bound.
-fn closer(closest: &mut Option<(Case, Judged)>, case: &Case, judged: Judged) {
+/// Keeps of each output what came closer to its bound.
+fn closer(closest: &mut Vec<(Case, Judged)>, case: &Case, judged: Judged) {
     let share = |j: &Judged| j.comparison.max_abs_error / j.comparison.bound.max(1e-300);
-    if closest.as_ref().is_none_or(|(_, best)| share(best) < share(&judged)) {
-        *closest = Some((case.clone(), judged));
+    match closest.iter_mut().find(|(_, best)| best.output == judged.output) {
+        Some((_, best)) if share(best) >= share(&judged) => {}
+        Some(place) => *place = (case.clone(), judged),
+        None => closest.push((case.clone(), judged)),
     }
 }
 
 impl Row {
     fn add(&mut self, part: &Part) {
         self.cases += part.cases;
-        if let Some((case, judged)) = &part.closest {
+        for (case, judged) in &part.closest {
             closer(&mut self.closest, case, judged.clone());
         }
     }

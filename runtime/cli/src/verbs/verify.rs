@@ -96,8 +96,8 @@ struct RowReport {
     device: String,
     cases: usize,
     passed: bool,
-    /// The output that came closest to its bound, or the one that is wrong.
-    worst: Option<Worst>,
+    /// For each output the error that came closest to its bound; the one that is wrong, where one is.
+    outputs: Vec<Worst>,
     /// Why a case could not be run.
     error: Option<String>,
     /// Of all rows of this kernel together.
@@ -242,24 +242,26 @@ impl RowReport {
     /// A bug of the compiler is no result of a verification, but a failure of its own.
     fn new(path: &Path, row: Row, time: Duration) -> Result<RowReport, Failure> {
         let passed = row.passed();
-        let (worst, error) = match (row.failure, row.closest) {
-            (Some(failure), _) => {
+        let (outputs, error) = match row.failure {
+            Some(failure) => {
                 let numbers =
                     failure.numbers.iter().map(|(name, value)| format!("{name}={value} "));
                 let case = numbers.collect::<String>() + &failure.case.to_string();
                 match failure.what {
-                    What::Wrong(judged) => (Some(Worst::new(&judged, case)), None),
+                    What::Wrong(judged) => (vec![Worst::new(&judged, case)], None),
                     What::Error(error) => {
                         let text = format!("{error}\n  case: {case}");
                         match bug(error) {
                             Some(bug) => return Err(bug.into()),
-                            None => (None, Some(text)),
+                            None => (Vec::new(), Some(text)),
                         }
                     }
                 }
             }
-            (None, Some((case, judged))) => (Some(Worst::new(&judged, case.to_string())), None),
-            (None, None) => (None, None),
+            None => {
+                let worst = |(case, judged): &(_, _)| Worst::new(judged, ToString::to_string(case));
+                (row.closest.iter().map(worst).collect(), None)
+            }
         };
         Ok(RowReport {
             file: path.display().to_string(),
@@ -268,31 +270,29 @@ impl RowReport {
             device: row.device,
             cases: row.cases,
             passed,
-            worst,
+            outputs,
             error,
             time_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
         })
     }
 
-    fn cells(&self) -> Vec<String> {
-        let mut cells = vec![
-            self.kernel.clone(),
-            self.dtypes.clone(),
-            self.device.clone(),
-            self.cases.to_string(),
-            if self.passed { "ok" } else { "FAILED" }.to_owned(),
-        ];
-        match (&self.worst, &self.error) {
-            (Some(worst), _) => {
-                let error = worst.error_max.map_or_else(|| "inf".to_owned(), short);
-                cells.extend([error, short(worst.allowed), worst.place()]);
-            }
-            (None, error) => {
-                let error = if error.is_some() { "error" } else { "-" };
-                cells.extend([error.to_owned(), "-".to_owned(), "-".to_owned()]);
-            }
+    /// A line for each output; what they share stands on the first.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let result = if self.passed { "ok" } else { "FAILED" };
+        let cases = self.cases.to_string();
+        let shared = [&self.kernel, &self.dtypes, &self.device, &cases, result].map(str::to_owned);
+        if self.outputs.is_empty() {
+            let error = if self.error.is_some() { "error" } else { "-" };
+            let rest = [error, "-", "-"].map(str::to_owned);
+            return vec![shared.into_iter().chain(rest).collect()];
         }
-        cells
+        let line = |(n, worst): (usize, &Worst)| {
+            let error = worst.error_max.map_or_else(|| "inf".to_owned(), short);
+            let rest = [error, short(worst.allowed), worst.place()];
+            let first = if n == 0 { shared.clone() } else { Default::default() };
+            first.into_iter().chain(rest).collect()
+        };
+        self.outputs.iter().enumerate().map(line).collect()
     }
 }
 
@@ -320,13 +320,13 @@ impl Worst {
 /// The table, and below it what is wrong with each row that failed.
 fn human(rows: &[RowReport]) -> String {
     let head =
-        ["kernel", "types", "device", "cases", "result", "worst error", "allowed", "position"];
-    let mut text = output::table(&head, &[3, 5, 6], rows.iter().map(RowReport::cells).collect());
+        ["kernel", "types", "device", "cases", "result", "error", "allowed", "position"];
+    let mut text = output::table(&head, &[3, 5, 6], rows.iter().flat_map(RowReport::lines).collect());
     for row in rows.iter().filter(|row| !row.passed) {
         let name = [row.kernel.as_str(), &row.dtypes, &row.device];
         let name = name.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
         text += &format!("\n{}: {name}: ", row.file);
-        if let Some(worst) = &row.worst {
+        if let Some(worst) = row.outputs.first() {
             let Worst { got, expected, beyond, case, .. } = worst;
             let beyond = count(*beyond, "element");
             let place = worst.place();
