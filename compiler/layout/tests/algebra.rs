@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(Ok(merged.clone()), with_ones);
         let pieces = merged.all_parts().flat_map(|(place, part)| {
             let mut below = 1;
-            machine::primes(part.extent).into_iter().map(move |extent| {
+            machine::primes(part.extent).into_iter().rev().map(move |extent| {
                 let along = part.along.map(|(axis, stride)| (axis, stride * below));
                 below *= extent;
                 (place, Part { extent, along })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -92,6 +93,18 @@ pub fn table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
         }
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A progress bar on stderr; hidden where talk is not wanted.
+pub fn bar(length: usize, template: &str, talk: Talk) -> ProgressBar {
+    if talk.quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length as u64);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Text from files and arguments without what could steer a terminal.

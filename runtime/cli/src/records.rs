@@ -39,7 +39,6 @@ pub fn for_launch(
     let site = Site::new(kernel, &prepared.binding, &bucket, device);
     let mut warn = |text: String| talk.say(format!("warning: {text}"));
     let Some(record) = find(&cache, &site, &mut warn) else { return no_record(&bucket, talk) };
-    // A record names knobs by value: the hash of the IR in its key vouches that they are choices.
     let knobs = show(&record.knobs);
     talk.detail(format!("knobs {knobs} from the tuning record of {} for {bucket}", record.date));
     Some(record)

@@ -47,7 +47,7 @@ fn status(json: &serde_json::Value, n: usize) -> &str {
 fn wrong_and_hanging_candidates_never_win_and_the_rest_is_remembered() {
     let folder = Folder::new();
     folder.write("faulty.tile", FAULTY);
-    let tune = ["tune", "faulty.tile", "x=randn(3000)", "--budget", "2s", "--limit", "2s"];
+    let tune = ["tune", "faulty.tile", "x=randn(3000)", "--budget", "3s", "--limit", "3s"];
     let ran = on_cpu(&folder, &[&tune[..], &["--json"]].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     let json = ran.json();
@@ -98,7 +98,7 @@ fn what_a_spec_cannot_see_the_default_does() {
 fn all_candidates_wrong_is_a_failure_and_nothing_is_stored() {
     let folder = Folder::new();
     folder.write("bad.tile", FAULTY.replace("x[m] + 1.0;", "x[m] + 2.0;"));
-    let tune = ["tune", "bad.tile", "x=randn(30)", "--budget", "1s", "--limit", "2s"];
+    let tune = ["tune", "bad.tile", "x=randn(30)", "--budget", "1s", "--limit", "3s"];
     let ran = on_cpu(&folder, &[&tune[..], &["--knob", "BM=32"]].concat());
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stdout.contains("is off its spec by"), "{ran:?}");

@@ -56,6 +56,8 @@ pub struct Site {
     consts: String,
     bucket: String,
     device: String,
+    /// The kernel's knobs and their choices: what a record may say.
+    choices: BTreeMap<String, Vec<i64>>,
 }
 
 impl Site {
@@ -73,7 +75,12 @@ impl Site {
         let types = binding.dtypes.iter().map(|(name, dtype)| format!("{name}={dtype}"));
         let text =
             tilec_ir::print(&Module::<tilec_ir::Tile>::new(vec![kernel.clone()], Vec::new()));
+        let choices = kernel.generics.values().filter_map(|g| match &g.kind {
+            GenericKind::Knob(choices) => Some((g.name.clone(), choices.clone())),
+            GenericKind::DType(_) | GenericKind::Const => None,
+        });
         Site {
+            choices: choices.collect(),
             kernel: kernel.name.clone(),
             ir: sha256_hex(text.as_bytes()),
             types: types.collect::<Vec<_>>().join(" "),
@@ -87,6 +94,14 @@ impl Site {
                 device.features.join(" ")
             ),
         }
+    }
+
+    /// Whether a record sets every knob of the kernel, each to one of its choices, and nothing else.
+    fn admits(&self, knobs: &Knobs) -> bool {
+        let is_choice = |(name, value): (&String, &i64)| {
+            self.choices.get(name).is_some_and(|choices| choices.contains(value))
+        };
+        knobs.len() == self.choices.len() && knobs.iter().all(is_choice)
     }
 
     fn key(&self) -> Key {
@@ -137,7 +152,12 @@ pub fn find(cache: &Cache, site: &Site, warn: &mut dyn FnMut(String)) -> Option<
             None
         }
         Lookup::Hit(payload) => match serde_json::from_slice::<Record>(&payload) {
-            Ok(record) if record.schema == SCHEMA => Some(record),
+            Ok(record) if record.schema == SCHEMA && site.admits(&record.knobs) => Some(record),
+            Ok(record) if record.schema == SCHEMA => {
+                let knobs = crate::show(&record.knobs);
+                warn(format!("a tuning record is not used: {knobs} are no knobs of the kernel"));
+                None
+            }
             Ok(record) => {
                 warn(format!("a tuning record of schema {} is not used", record.schema));
                 None
@@ -169,7 +189,9 @@ mod tests {
     }
 
     fn site(bucket: &str, units: usize) -> Site {
-        let kernel = Kernel::new("k", Default::default());
+        let mut kernel = Kernel::new("k", Default::default());
+        let kind = GenericKind::Knob(vec![32, 64]);
+        kernel.generics.push(tilec_ir::GenericData { name: "BM".into(), kind });
         Site::new(&kernel, &Specialisation::default(), bucket, &device(units))
     }
 
@@ -189,8 +211,15 @@ mod tests {
         }
         assert!(warnings.is_empty());
 
+        // What stands there may be anything that this user wrote.
         cache.put(&here.key(), b"{}").expect("stored");
         assert_eq!(find(&cache, &here, &mut |text| warnings.push(text)), None);
-        assert_eq!(warnings.len(), 1);
+        for knobs in [[("BM".to_owned(), 63)].into(), [("BX".to_owned(), 64)].into(), Knobs::new()]
+        {
+            let record = here.record(BTreeMap::new(), knobs, (5, None), 3, "c0de".into());
+            store(&cache, &here, &record).expect("stored");
+            assert_eq!(find(&cache, &here, &mut |text| warnings.push(text)), None);
+        }
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
     }
 }

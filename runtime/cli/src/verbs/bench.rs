@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_vocab::DType;
 
@@ -268,14 +268,7 @@ fn list(json: bool) -> Outcome {
 }
 
 fn progress(rows: usize, talk: Talk) -> ProgressBar {
-    if talk.quiet {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(rows as u64);
-    match ProgressStyle::with_template("{wide_msg} {pos}/{len}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    output::bar(rows, "{wide_msg} {pos}/{len}", talk)
 }
 
 impl FromStr for ShapeOption {

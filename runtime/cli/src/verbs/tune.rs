@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_cache::{Cache, default_root};
 use tilec_host::{Device, Launch};
@@ -384,16 +384,10 @@ fn alive(launch: &Launch) -> usize {
 }
 
 fn progress(subject: &Subject<'_>, talk: Talk) -> ProgressBar {
-    if talk.quiet {
-        return ProgressBar::hidden();
-    }
     // Half for checking, half for timing.
-    let bar = ProgressBar::new(200 * subject.candidates.len() as u64);
-    let bar = bar.with_message(subject.kernel.name.clone());
-    match ProgressStyle::with_template("{msg:24} {wide_bar} {percent:>3} %") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    let length = 200 * subject.candidates.len();
+    let bar = output::bar(length, "{msg:24} {wide_bar} {percent:>3} %", talk);
+    bar.with_message(subject.kernel.name.clone())
 }
 
 /// Reads a time for `--budget` and `--limit`.

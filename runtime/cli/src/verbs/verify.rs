@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_driver::CompileError;
 use tilec_host::{Device, RuntimeError};
@@ -319,9 +319,9 @@ impl Worst {
 
 /// The table, and below it what is wrong with each row that failed.
 fn human(rows: &[RowReport]) -> String {
-    let head =
-        ["kernel", "types", "device", "cases", "result", "error", "allowed", "position"];
-    let mut text = output::table(&head, &[3, 5, 6], rows.iter().flat_map(RowReport::lines).collect());
+    let head = ["kernel", "types", "device", "cases", "result", "error", "allowed", "position"];
+    let mut text =
+        output::table(&head, &[3, 5, 6], rows.iter().flat_map(RowReport::lines).collect());
     for row in rows.iter().filter(|row| !row.passed) {
         let name = [row.kernel.as_str(), &row.dtypes, &row.device];
         let name = name.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
@@ -353,13 +353,5 @@ fn bug(error: CaseError) -> Option<Bug> {
 
 /// A bar on a terminal, nothing elsewhere.
 fn progress(cases: usize, kernel: &str, talk: Talk) -> ProgressBar {
-    if talk.quiet {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len}");
-    let bar = ProgressBar::new(cases as u64).with_message(kernel.to_owned());
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    output::bar(cases, "{msg:24} {wide_bar} {pos}/{len}", talk).with_message(kernel.to_owned())
 }
