@@ -10,13 +10,14 @@ use crate::protocol::{Kind, Order, Reason, Reply};
 use crate::space::Knobs;
 
 /// Rounds at most, and so samples of one candidate.
-const MAX_ROUNDS: usize = 25;
+const MAX_ROUNDS: usize = 40;
 
 /// How long one sample should take: long enough that the clock and waking the threads do not matter.
-const SAMPLE: Duration = Duration::from_millis(4);
+const SAMPLE: Duration = Duration::from_millis(6);
 
-/// After this many rounds, candidates slower than the best by more than this factor are dropped.
-const CUTS: [(usize, f64); 3] = [(1, 2.0), (3, 1.3), (8, 1.1)];
+/// After this many rounds, candidates whose least sample is more than this factor above the best median are dropped. Wide
+/// at first: on a machine that does other work too, a few samples are easily twice too long.
+const CUTS: [(usize, f64); 3] = [(2, 3.0), (5, 1.5), (12, 1.15)];
 
 /// Candidates closer than this are the same: the earlier one is taken, so that repeated runs agree.
 const SAME: f64 = 1.01;
