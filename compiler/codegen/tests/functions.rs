@@ -5,7 +5,9 @@ use tilec_ir::parse;
 use tilec_ir::random::Rng;
 
 /// Name, what it is, the most it may be off in units of the last place of f32.
-const FUNCTIONS: &[(&str, fn(f64) -> f64, f64)] = &[
+type Function = (&'static str, fn(f64) -> f64, f64);
+
+const FUNCTIONS: &[Function] = &[
     ("exp", f64::exp, 1.0),
     ("exp2", f64::exp2, 1.0),
     ("log", f64::ln, 1.0),

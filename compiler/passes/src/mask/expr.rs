@@ -39,7 +39,10 @@ pub enum Expr {
     IfLe(Box<[Expr; 4]>),
 }
 
-#[allow(clippy::should_implement_trait, reason = "beside `scale` and `floor`, which are no operators")]
+#[allow(
+    clippy::should_implement_trait,
+    reason = "beside `scale` and `floor`, which are no operators"
+)]
 impl Expr {
     /// `a + b`, constants gathered.
     pub fn add(self, other: Expr) -> Expr {

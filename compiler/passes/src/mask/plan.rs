@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tilec_ir::{Axis, BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef};
+use tilec_ir::{
+    Axis, BinaryOp, Extent, Imm, Inst, Kernel, Op, ParamType, UnaryOp, Value, ValueDef,
+};
 use tilec_vocab::{DType, HostExpr, HostOp};
 
 use super::classify::{Blocks, Interval};
