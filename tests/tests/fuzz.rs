@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use tilec_ir::{parse, print, verify_module};
-use tilec_sema::{Loader, lower};
-use tilec_tests::{files, root};
+use tilec_sema::lower;
+use tilec_tests::{Library, files, root};
 use tilec_vocab::render::{Style, render};
-use tilec_vocab::{SourceFile, Sources, codes};
+use tilec_vocab::{Sources, codes};
 
 /// SplitMix64.
 struct Random(u64);
@@ -30,18 +30,6 @@ impl Random {
 
     fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
         &from[self.below(from.len())]
-    }
-}
-
-struct Library;
-
-impl Loader for Library {
-    fn load(&self, name: &str) -> Result<Option<SourceFile>, String> {
-        let source = |file: &tilec_kernels::LibraryFile| SourceFile {
-            name: file.name.to_string(),
-            text: file.text.to_string(),
-        };
-        Ok(tilec_kernels::find(name).map(source))
     }
 }
 

@@ -5,24 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use tilec_driver::Options;
-use tilec_ir::{Module, Tile, verify_module};
-use tilec_sema::{Loader, lower};
-use tilec_tests::{Fence, fences, files, no_complaints, root, short};
+use tilec_ir::verify_module;
+use tilec_tests::{Fence, fences, files, lower, no_complaints, root, short};
 use tilec_verify::{InterpDevice, Plan, verify};
 use tilec_vocab::render::{Style, render};
-use tilec_vocab::{Diagnostic, SourceFile, Sources};
-
-struct Library;
-
-impl Loader for Library {
-    fn load(&self, name: &str) -> Result<Option<SourceFile>, String> {
-        let source = |file: &tilec_kernels::LibraryFile| SourceFile {
-            name: file.path.to_string(),
-            text: file.text.to_string(),
-        };
-        Ok(tilec_kernels::find(name).map(source))
-    }
-}
 
 /// The programs of all pages: the page, the block, its mark.
 fn programs() -> Vec<(PathBuf, Fence, String)> {
@@ -39,20 +25,13 @@ fn programs() -> Vec<(PathBuf, Fence, String)> {
     found
 }
 
-fn lowered(text: &str) -> (Option<Module<Tile>>, Vec<Diagnostic>, Sources) {
-    let mut sources = Sources::default();
-    let id = sources.add("page.tile", text);
-    let (module, diagnostics) = lower(id, &mut sources, &Library);
-    (module, diagnostics, sources)
-}
-
 #[test]
 fn each_block_is_what_its_mark_says() {
     let mut complaints = Vec::new();
     let programs = programs();
     for (path, fence, mark) in &programs {
         let place = format!("{}:{}", short(path), fence.line);
-        let (module, diagnostics, sources) = lowered(&fence.code);
+        let (module, diagnostics, sources) = lower(&fence.code);
         let said = render(&diagnostics, &sources, Style::Plain);
         let codes: Vec<&str> =
             diagnostics.iter().map(|diagnostic| diagnostic.code.name()).collect();
@@ -79,7 +58,7 @@ fn each_block_marked_so_does_what_its_spec_says() {
     let mut complaints = Vec::new();
     let mut rows = 0;
     for (path, fence, mark) in programs() {
-        let (Some(module), "verify") = (lowered(&fence.code).0, mark.as_str()) else { continue };
+        let (Some(module), "verify") = (lower(&fence.code).0, mark.as_str()) else { continue };
         let device = InterpDevice;
         for kernel in module.kernels.iter() {
             let place = format!("{}:{}: {}", short(&path), fence.line, kernel.name);

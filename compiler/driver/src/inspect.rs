@@ -84,10 +84,7 @@ pub fn inspect(
     shape: &Shape,
 ) -> Result<Inspection, CompileError> {
     // The loops as the mask pass finds them.
-    let options = ["masks", "refold"]
-        .iter()
-        .try_fold(pipeline::Options::default(), |options, pass| options.without(pass))
-        .unwrap_or_default();
+    let options = pipeline::Options::loops_whole();
     let kernel = pipeline::optimise(&specialise(kernel, binding)?, &options)?;
     let scope = Scope::new(&kernel);
     let names = |name: &str| shape.names.get(name).map(|&value| i128::from(value));

@@ -31,6 +31,7 @@
 //! The stage is a type: [`Module<Tile>`](Module) is what the front end makes and the interpreter
 //! runs; handing it to a consumer of another stage does not compile.
 
+mod artifact;
 mod build;
 mod copy;
 mod entity;
@@ -44,6 +45,7 @@ mod read;
 mod types;
 pub mod verify;
 
+pub use artifact::loaded;
 pub use build::Builder;
 pub use copy::Copier;
 pub use entity::{Entity, Table};

@@ -189,7 +189,33 @@ family! {
     }
 }
 
+impl BinaryOp {
+    /// As the source writes it.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Rem => "%",
+            BinaryOp::Min | BinaryOp::Max | BinaryOp::And | BinaryOp::Or => self.name(),
+        }
+    }
+}
+
 impl CompareOp {
+    /// As the source writes it.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            CompareOp::Eq => "==",
+            CompareOp::Ne => "!=",
+            CompareOp::Lt => "<",
+            CompareOp::Le => "<=",
+            CompareOp::Gt => ">",
+            CompareOp::Ge => ">=",
+        }
+    }
+
     /// The comparison that holds exactly where this one does not, for operands without NaN.
     pub const fn negate(self) -> CompareOp {
         match self {

@@ -82,6 +82,11 @@ impl Options {
         Options { off: PASSES.iter().map(|pass| pass.name).collect() }
     }
 
+    /// Every pass but those that split loops by masks: loops are as the source has them.
+    pub fn loops_whole() -> Options {
+        Options { off: BTreeSet::from(["masks", "refold"]) }
+    }
+
     /// These with the pass of this name off as well; `None` where there is no such pass.
     pub fn without(mut self, name: &str) -> Option<Options> {
         let pass = PASSES.iter().find(|pass| pass.name == name)?;

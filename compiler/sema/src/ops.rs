@@ -22,7 +22,7 @@ impl<'a> Lower<'a> {
                 Diagnostic::error(
                     codes::E0602,
                     b.span,
-                    format!("`{}` by a constant zero", symbol(op)),
+                    format!("`{}` by a constant zero", op.symbol()),
                     "always zero",
                 )
                 .note("at run time `x / 0` is 0 and `x % 0` is `x`; as a constant it is a mistake"),
@@ -32,7 +32,7 @@ impl<'a> Lower<'a> {
         if let (Operand::Literal(x), Operand::Literal(y)) = (x, y) {
             return self.fold(op, x, y, span);
         }
-        let what = format!("`{}`", symbol(op));
+        let what = format!("`{}`", op.symbol());
         let Some((x, y)) = self.meet(&what, (x, a), (y, b), Bools::Refused) else {
             return Thing::Poison;
         };
@@ -59,7 +59,7 @@ impl<'a> Lower<'a> {
             (Literal::Int(a), Literal::Int(b)) => match fold_ints(op, a, b) {
                 Some(value) => Literal::Int(value),
                 None => {
-                    self.out_of_range(span, &format!("{a} {} {b}", symbol(op)));
+                    self.out_of_range(span, &format!("{a} {} {b}", op.symbol()));
                     return Thing::Poison;
                 }
             },
@@ -176,7 +176,7 @@ impl<'a> Lower<'a> {
         if let (Operand::Literal(x), Operand::Literal(y)) = (x, y) {
             return Thing::Value(self.boolean(compare_literals(op, x, y), span));
         }
-        let what = format!("`{}`", compare_symbol(op));
+        let what = format!("`{}`", op.symbol());
         let Some((x, y)) = self.meet(&what, (x, a), (y, b), Bools::Allowed) else {
             return Thing::Poison;
         };
@@ -199,7 +199,7 @@ impl<'a> Lower<'a> {
 
     /// `a and b`, `a or b`
     pub fn logic(&mut self, op: BinaryOp, a: &Arg<'a>, b: &Arg<'a>, span: Span) -> Thing<'a> {
-        let (x, y) = (self.truth(a, symbol(op)), self.truth(b, symbol(op)));
+        let (x, y) = (self.truth(a, op.symbol()), self.truth(b, op.symbol()));
         let (Some(x), Some(y)) = (x, y) else { return Thing::Poison };
         self.span = span;
         let value = self.build().binary(op, x, y);
@@ -294,31 +294,6 @@ impl<'a> Lower<'a> {
         let Some(value) = value else { return Thing::Poison };
         self.span = span;
         Thing::Value(self.build().cast(value, elem))
-    }
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Rem => "%",
-        BinaryOp::Min => "min",
-        BinaryOp::Max => "max",
-        BinaryOp::And => "and",
-        BinaryOp::Or => "or",
-    }
-}
-
-fn compare_symbol(op: CompareOp) -> &'static str {
-    match op {
-        CompareOp::Eq => "==",
-        CompareOp::Ne => "!=",
-        CompareOp::Lt => "<",
-        CompareOp::Le => "<=",
-        CompareOp::Gt => ">",
-        CompareOp::Ge => ">=",
     }
 }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tilec_codegen::cpu::{Host, JitKernel, emit};
 use tilec_host::{Arg, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, Scalar};
-use tilec_vocab::{Artifact, Bug, Contract, Payload};
+use tilec_vocab::{Artifact, Bug, Contract};
 
 use scratch::Scratch;
 
@@ -52,19 +52,13 @@ impl CpuDevice {
     ///
     /// As [`Device::load`].
     pub fn compile(&self, artifact: &Artifact) -> Result<CpuKernel, RuntimeError> {
-        let Payload::TileIr(text) = &artifact.payload;
-        let bug = |message: String| RuntimeError::Bug(Bug::new("cpu", message));
-        let module = tilec_ir::parse(text).map_err(|error| bug(error.to_string()))?;
-        let name = &artifact.contract.kernel;
-        let kernel = module
-            .kernel(name)
-            .ok_or_else(|| bug(format!("the artifact of `{name}` holds no such kernel")))?;
-        tilec_ir::verify(kernel)?;
+        let kernel = tilec_ir::loaded(artifact, NAME)?;
+        let name = &kernel.name;
         let start = std::time::Instant::now();
-        let code = emit(kernel, &self.host).map_err(|error| device_error(error.to_string()))?;
+        let code = emit(&kernel, &self.host).map_err(|error| device_error(error.to_string()))?;
         let emitting = start.elapsed();
         let compiled = JitKernel::new(&code, name, &self.host)
-            .map_err(|error| RuntimeError::Bug(with_ir(bug_of(&error.0), &code.text)))?;
+            .map_err(|error| Bug { ir: code.text.clone(), ..Bug::new(NAME, error.0) })?;
         let contract = artifact.contract.clone();
         Ok(CpuKernel { contract, compiled, emitting, pool: Arc::clone(&self.pool) })
     }
@@ -75,15 +69,6 @@ fn model() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     line.split_once(':').map(|(_, name)| name.trim().to_owned())
-}
-
-fn bug_of(words: &str) -> Bug {
-    Bug::new("cpu", words)
-}
-
-fn with_ir(mut bug: Bug, text: &str) -> Bug {
-    bug.ir = text.to_owned();
-    bug
 }
 
 fn device_error(message: String) -> RuntimeError {

@@ -8,7 +8,7 @@ use tilec_host::{
 };
 use tilec_interp::{Argument, Data, InterpError, Limits, Mode, TensorData};
 use tilec_ir::Kernel;
-use tilec_vocab::{Artifact, Bug, Contract, Payload};
+use tilec_vocab::{Artifact, Contract};
 
 /// Runs kernels in declared precision, one program after another.
 pub struct InterpDevice;
@@ -29,15 +29,8 @@ impl Device for InterpDevice {
     }
 
     fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Executable>, RuntimeError> {
-        let Payload::TileIr(text) = &artifact.payload;
-        let bug = |message: String| RuntimeError::Bug(Bug::new("interp", message));
-        let module = tilec_ir::parse(text).map_err(|error| bug(error.to_string()))?;
-        let name = &artifact.contract.kernel;
-        let kernel = module
-            .kernel(name)
-            .ok_or_else(|| bug(format!("the artifact of `{name}` holds no such kernel")))?;
-        tilec_ir::verify(kernel)?;
-        Ok(Arc::new(Interpreted { contract: artifact.contract.clone(), kernel: kernel.clone() }))
+        let kernel = tilec_ir::loaded(artifact, "interp")?;
+        Ok(Arc::new(Interpreted { contract: artifact.contract.clone(), kernel }))
     }
 }
 

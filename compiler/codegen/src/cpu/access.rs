@@ -4,7 +4,8 @@ use tilec_ir::{Axis, AxisSet, BinaryOp, Elem, Extent, InstData, Op, Param, Param
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Kind, Result};
-use super::eval::{Point, Val};
+use super::eval::{Point, Val, overload};
+use super::math::literal;
 
 /// Where the lanes of one access are.
 enum Place {
@@ -129,11 +130,7 @@ impl Emitter<'_> {
         let width = self.host.lanes;
         let (ty, ptrs, masks) =
             (self.lanes_of(element, true), self.lanes_of("ptr", true), self.lanes_of("i1", true));
-        let name = match element {
-            "float" => "f32",
-            "half" => "f16",
-            other => other,
-        };
+        let name = overload(element);
         let name = format!("llvm.masked.scatter.v{width}{name}.v{width}p0");
         let ptrs = format!("{ptrs} align {size}");
         self.text.call_void(&name, &[(&ty, bits), (&ptrs, pointers), (&masks, mask)]);
@@ -344,14 +341,14 @@ impl Emitter<'_> {
 
     fn decoded(&mut self, raw: &str, dtype: DType, v: bool) -> String {
         let (ty, kind) = (self.lanes_of(element(dtype), v), self.ty(Kind::of(dtype), v));
-        let number = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
         match dtype {
             DType::F32 | DType::I64 => raw.to_string(),
             DType::F16 => self.text.def(format_args!("fpext {ty} {raw} to {kind}")),
             DType::BF16 => {
                 let bits = self.lanes_of("i32", v);
                 let wide = self.text.def(format_args!("zext {ty} {raw} to {bits}"));
-                let placed = self.text.def(format_args!("shl {bits} {wide}, {}", number("16")));
+                let placed =
+                    self.text.def(format_args!("shl {bits} {wide}, {}", literal("i32", 16, v)));
                 self.text.def(format_args!("bitcast {bits} {placed} to {kind}"))
             }
             DType::I32 => self.text.def(format_args!("sext {ty} {raw} to {kind}")),
@@ -365,14 +362,14 @@ impl Emitter<'_> {
     /// A value that is already rounded to `dtype`, as memory holds it.
     fn encoded(&mut self, x: &str, dtype: DType, v: bool) -> String {
         let (ty, kind) = (self.lanes_of(element(dtype), v), self.ty(Kind::of(dtype), v));
-        let number = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
         match dtype {
             DType::F32 | DType::I64 => x.to_string(),
             DType::F16 => self.text.def(format_args!("fptrunc {kind} {x} to {ty}")),
             DType::BF16 => {
                 let bits = self.lanes_of("i32", v);
                 let raw = self.text.def(format_args!("bitcast {kind} {x} to {bits}"));
-                let top = self.text.def(format_args!("lshr {bits} {raw}, {}", number("16")));
+                let top =
+                    self.text.def(format_args!("lshr {bits} {raw}, {}", literal("i32", 16, v)));
                 self.text.def(format_args!("trunc {bits} {top} to {ty}"))
             }
             DType::I32 => self.text.def(format_args!("trunc {kind} {x} to {ty}")),

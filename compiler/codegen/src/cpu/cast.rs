@@ -4,6 +4,7 @@ use tilec_vocab::DType;
 
 use super::emit::{Emitter, Kind};
 use super::eval::Val;
+use super::math::literal;
 
 impl Emitter<'_> {
     /// `x`, an `f32`, as the nearest number of `dtype`.
@@ -28,7 +29,7 @@ impl Emitter<'_> {
     pub fn bf16_bits(&mut self, x: &str, v: bool) -> String {
         let (ty, bits, mask) =
             (self.ty(Kind::Float, v), self.lanes_of("i32", v), self.ty(Kind::Bool, v));
-        let n = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
+        let n = |n: &str| literal("i32", n, v);
         let text = &mut self.text;
         let raw = text.def(format_args!("bitcast {ty} {x} to {bits}"));
         let low = text.def(format_args!("lshr {bits} {raw}, {}", n("16")));
@@ -61,10 +62,7 @@ impl Emitter<'_> {
                 self.text.call(&b, &name, &[(&a, &text)])
             }
             (Kind::Int, Kind::Int) if to == DType::I32 && from != DType::I32 => {
-                let number = |n: i64| {
-                    if v { format!("splat (i64 {n})") } else { n.to_string() }
-                };
-                let (low, high) = (number(i32::MIN.into()), number(i32::MAX.into()));
+                let (low, high) = (literal("i64", i32::MIN, v), literal("i64", i32::MAX, v));
                 let text = self.intrinsic("smax", Kind::Int, v, &[&text, &low]);
                 self.intrinsic("smin", Kind::Int, v, &[&text, &high])
             }
@@ -92,7 +90,7 @@ impl Emitter<'_> {
             _ => return nearest,
         }
         let (mask, bits) = (self.ty(Kind::Bool, v), self.lanes_of("i32", v));
-        let n = |n: &str| if v { format!("splat (i32 {n})") } else { n.to_string() };
+        let n = |n: &str| literal("i32", n, v);
         // The nearest f32 to an i64 may be 2^63, which no i64 is: saturation tells it apart.
         let name = self.conversion("fptosi.sat", "i64", "f32", v);
         let back = self.text.call(&ints, &name, &[(&ty, &nearest)]);

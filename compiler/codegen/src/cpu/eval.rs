@@ -285,11 +285,7 @@ impl Emitter<'_> {
     /// Elements from wherever the mask allows; zero elsewhere.
     pub fn gather(&mut self, element: &str, pointers: &str, pointer: &str, mask: &str) -> String {
         let (width, ty) = (self.host.lanes, self.lanes_of(element, true));
-        let suffix = match element {
-            "float" => "f32",
-            "half" => "f16",
-            other => other,
-        };
+        let suffix = overload(element);
         let masks = self.lanes_of("i1", true);
         self.text.call(
             &ty,
@@ -318,6 +314,15 @@ impl Emitter<'_> {
         let align = if vector { format!(", align {}", buffer.alignment()) } else { String::new() };
         let tag = Text::tag(buffer.region);
         self.text.line(format_args!("store {ty} {text}, ptr {address}{align}{tag}"));
+    }
+}
+
+/// A type as it stands in the names of LLVM's functions.
+pub(super) fn overload(element: &str) -> &str {
+    match element {
+        "float" => "f32",
+        "half" => "f16",
+        other => other,
     }
 }
 

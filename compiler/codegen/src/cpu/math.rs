@@ -1,5 +1,7 @@
 //! Element-wise arithmetic, the same text for one lane and for a vector.
 
+use std::fmt::Display;
+
 use tilec_ir::{BinaryOp, CompareOp, UnaryOp};
 use tilec_vocab::DType;
 
@@ -11,13 +13,8 @@ impl Emitter<'_> {
         if vector { format!("v{}{element}", self.host.lanes) } else { element.to_string() }
     }
 
-    /// A literal for each lane.
-    pub fn literal(&self, lane: &str, text: &str, vector: bool) -> String {
-        if vector { format!("splat ({lane} {text})") } else { text.to_string() }
-    }
-
     pub fn f(&self, value: f32, vector: bool) -> String {
-        self.literal("float", &float(value), vector)
+        literal("float", float(value), vector)
     }
 
     /// An LLVM intrinsic on floats or integers of one type.
@@ -44,11 +41,11 @@ impl Emitter<'_> {
         let text = match (op, kind) {
             (UnaryOp::Neg, Kind::Float) => self.text.def(format_args!("fneg {ty} {x}")),
             (UnaryOp::Neg, _) => {
-                let zero = self.literal("i64", "0", v);
+                let zero = literal("i64", "0", v);
                 self.text.def(format_args!("sub {ty} {zero}, {x}"))
             }
             (UnaryOp::Not, _) => {
-                let one = self.literal("i1", "true", v);
+                let one = literal("i1", "true", v);
                 self.text.def(format_args!("xor {ty} {x}, {one}"))
             }
             (UnaryOp::Abs, Kind::Float) => self.intrinsic("fabs", kind, v, &[x]),
@@ -98,8 +95,8 @@ impl Emitter<'_> {
     /// Quotient and remainder, rounded down; total.
     fn floor_division(&mut self, a: &str, b: &str, v: bool) -> (String, String) {
         let (ty, mask) = (self.ty(Kind::Int, v), self.ty(Kind::Bool, v));
-        let number = |n: &str| if v { format!("splat (i64 {n})") } else { n.to_string() };
-        let (zero, one, minus) = (number("0"), number("1"), number("-1"));
+        let (zero, one, minus) =
+            (literal("i64", 0, v), literal("i64", 1, v), literal("i64", -1, v));
         let text = &mut self.text;
         let by_zero = text.def(format_args!("icmp eq {ty} {b}, {zero}"));
         let by_minus = text.def(format_args!("icmp eq {ty} {b}, {minus}"));
@@ -190,9 +187,9 @@ impl Emitter<'_> {
         }
         let bits = self.lanes_of("i32", v);
         let shifted = self.text.def(format_args!("bitcast {ty} {shifted} to {bits}"));
-        let zero = self.literal("i32", "1262485504", v);
+        let zero = literal("i32", "1262485504", v);
         let n = self.text.def(format_args!("sub {bits} {shifted}, {zero}"));
-        let one = self.literal("i32", "1", v);
+        let one = literal("i32", "1", v);
         let half = self.text.def(format_args!("ashr {bits} {n}, {one}"));
         let other = self.text.def(format_args!("sub {bits} {n}, {half}"));
         let mut value = value;
@@ -205,7 +202,7 @@ impl Emitter<'_> {
 
     fn power_of_two(&mut self, n: &str, v: bool) -> String {
         let (ty, bits) = (self.ty(Kind::Float, v), self.lanes_of("i32", v));
-        let (bias, shift) = (self.literal("i32", "127", v), self.literal("i32", "23", v));
+        let (bias, shift) = (literal("i32", "127", v), literal("i32", "23", v));
         let biased = self.text.def(format_args!("add {bits} {n}, {bias}"));
         let placed = self.text.def(format_args!("shl {bits} {biased}, {shift}"));
         self.text.def(format_args!("bitcast {bits} {placed} to {ty}"))
@@ -225,9 +222,7 @@ impl Emitter<'_> {
     fn log(&mut self, x: &str, v: bool, base: Base) -> String {
         let (ty, mask, bits) =
             (self.ty(Kind::Float, v), self.ty(Kind::Bool, v), self.lanes_of("i32", v));
-        let number = |n: i64| {
-            if v { format!("splat (i32 {n})") } else { n.to_string() }
-        };
+        let number = |n: i64| literal("i32", n, v);
         // Subnormal numbers are scaled up by 2^25 first.
         let (least, up) = (self.f(f32::MIN_POSITIVE, v), self.f(33_554_432.0, v));
         let small = self.text.def(format_args!("fcmp olt {ty} {x}, {least}"));
@@ -274,7 +269,7 @@ impl Emitter<'_> {
         };
         let (zero, inf) = (self.f(0.0, v), self.f(f32::INFINITY, v));
         let minus_inf = self.f(f32::NEG_INFINITY, v);
-        let nan = self.literal("float", "0x7FF8000000000000", v);
+        let nan = literal("float", "0x7FF8000000000000", v);
         let is_zero = self.text.def(format_args!("fcmp oeq {ty} {x}, {zero}"));
         let value =
             self.text.def(format_args!("select {mask} {is_zero}, {ty} {minus_inf}, {ty} {value}"));
@@ -303,6 +298,11 @@ impl Emitter<'_> {
         let is_near = self.text.def(format_args!("fcmp olt {ty} {size}, {limit}"));
         self.text.def(format_args!("select {mask} {is_near}, {ty} {near}, {ty} {far}"))
     }
+}
+
+/// A literal for each lane.
+pub(super) fn literal(lane: &str, text: impl Display, vector: bool) -> String {
+    if vector { format!("splat ({lane} {text})") } else { text.to_string() }
 }
 
 /// Of an exponential or logarithm.

@@ -6,6 +6,7 @@ use tilec_vocab::DType;
 
 use super::emit::{Buffer, Emitter, Kind, Result};
 use super::eval::{Point, Val, constant};
+use super::math::literal;
 
 /// Vectors of rows reduced at a time, so that their sums do not wait for one another.
 const MOST_VECTORS: usize = 4;
@@ -142,7 +143,7 @@ impl Emitter<'_> {
 
     fn identity(&self, source: &Source, vector: bool) -> String {
         let text = constant(source.op.identity(source.dtype));
-        self.literal(source.kind.lane(), &text, vector)
+        literal(source.kind.lane(), text, vector)
     }
 
     fn accumulate(&mut self, source: &Source, slot: &str, val: &str, v: bool) {

@@ -331,30 +331,14 @@ pub fn name(kernel: &Kernel, value: Value) -> String {
         }
         Op::Splat => name(kernel, data.args[0]),
         Op::Const(Imm::Int(n)) => n.to_string(),
-        Op::Compare(op) => infix(kernel, &data.args, compare_sign(*op)),
-        Op::Binary(op) => match op {
-            BinaryOp::Add => infix(kernel, &data.args, "+"),
-            BinaryOp::Sub => infix(kernel, &data.args, "-"),
-            BinaryOp::Mul => infix(kernel, &data.args, "*"),
-            BinaryOp::Div => infix(kernel, &data.args, "/"),
-            BinaryOp::Rem => infix(kernel, &data.args, "%"),
-            BinaryOp::And | BinaryOp::Or | BinaryOp::Min | BinaryOp::Max => value.to_string(),
-        },
+        Op::Compare(op) => infix(kernel, &data.args, op.symbol()),
+        Op::Binary(
+            op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem),
+        ) => infix(kernel, &data.args, op.symbol()),
         _ => value.to_string(),
     }
 }
 
 fn infix(kernel: &Kernel, args: &[Value], sign: &str) -> String {
     format!("{} {sign} {}", name(kernel, args[0]), name(kernel, args[1]))
-}
-
-fn compare_sign(op: CompareOp) -> &'static str {
-    match op {
-        CompareOp::Eq => "==",
-        CompareOp::Ne => "!=",
-        CompareOp::Lt => "<",
-        CompareOp::Le => "<=",
-        CompareOp::Gt => ">",
-        CompareOp::Ge => ">=",
-    }
 }

@@ -132,10 +132,7 @@ fn mask(place: &str, fixed: &BTreeMap<String, i64>, talk: Talk) -> Result<Mask, 
             }
         }
     }
-    let options = ["masks", "refold"]
-        .iter()
-        .try_fold(pipeline::Options::default(), |options, pass| options.without(pass))
-        .unwrap_or_default();
+    let options = pipeline::Options::loops_whole();
     let kernel =
         tilec_driver::optimise(kernel, &binding, &tilec_driver::Options { pipeline: options })?;
     Mask::of(&kernel).map_err(Failure::Usage)
