@@ -43,10 +43,20 @@ pub const FILES: &[LibraryFile] = files! {
     "documents" "attention/documents.tile" "packed documents, told apart by ids";
     "sink" "attention/sink.tile" "a learned score that takes weight and gives nothing";
     "gqa" "attention/gqa.tile" "grouped queries packed into one tile";
+    "flash_backward" "backward/flash_backward.tile" "flash attention, backward: the functions its kernels are made of";
+    "delta" "backward/delta.tile" "the row sums that the backward pass subtracts";
+    "full_backward" "backward/full.tile" "gradients of full attention";
+    "causal_backward" "backward/causal.tile" "gradients of causal attention";
+    "window_left_backward" "backward/window_left.tile" "gradients of attention in a window over the past";
+    "softcap_backward" "backward/softcap.tile" "gradients of attention with soft-capped scores";
+    "paged_decode" "decode/paged.tile" "split-KV decoding over a page table, also in a window";
+    "combine" "decode/combine.tile" "parts of attention over disjoint keys, as one";
     "vector_add" "smoke/vector_add.tile" "element-wise sum";
     "row_softmax" "smoke/row_softmax.tile" "softmax of each row";
     "layer_norm" "smoke/layer_norm.tile" "layer normalisation of each row";
+    "rms_norm" "smoke/rms_norm.tile" "root-mean-square normalisation of each row";
     "matmul" "smoke/matmul.tile" "matrix product";
+    "page_walk" "smoke/page_walk.tile" "decoding with a page of the cache as a tile";
 };
 
 /// The file that `name` stands for in `use name::item` or `tilec new --from name`.

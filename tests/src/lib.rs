@@ -1,11 +1,13 @@
 //! The harness of the text-driven suites: finding files, and comparing a text with the one that
 //! stands beside it.
 
+mod launch;
 mod library;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use launch::run;
 pub use library::{Library, library, lower, lowered};
 
 /// The root of the repository.

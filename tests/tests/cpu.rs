@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use tilec_cpu::CpuDevice;
-use tilec_driver::{ArgumentFacts, Options, compile, infer};
-use tilec_host::{Arguments, Device, Tensor, bind, launch};
+use tilec_host::{Arguments, Tensor};
 use tilec_ir::ParamType;
-use tilec_tests::{library, lowered};
+use tilec_tests::{library, lowered, run};
 use tilec_vocab::DType;
 
 /// Outputs of a library kernel in f32 on so many threads: 2 heads of each kind, 150 queries, 170 keys.
@@ -16,7 +15,6 @@ fn outputs(name: &str, threads: usize) -> Vec<Vec<u64>> {
     let device = CpuDevice::new(Some(threads)).expect("threads");
     let extents = BTreeMap::from([("B", 1), ("H", 2), ("G", 2), ("M", 150), ("N", 170), ("D", 48)]);
     let mut args = Arguments::default();
-    let mut facts = Vec::new();
     let mut written = Vec::new();
     for (n, (_, param)) in kernel.params.iter().enumerate() {
         let ParamType::Tensor { dims, mutable, .. } = &param.ty else {
@@ -38,17 +36,12 @@ fn outputs(name: &str, threads: usize) -> Vec<Vec<u64>> {
             false => tilec_host::random::filled(fill, DType::F32, &shape),
         };
         let tensor = tensor.expect("memory");
-        facts.push(ArgumentFacts { name: param.name.clone(), dtype: DType::F32, shape });
         if *mutable {
             written.push(tensor.clone());
         }
         args.insert(&param.name, tensor);
     }
-    let binding = infer(kernel, &facts, &BTreeMap::new()).expect("a binding");
-    let artifact = compile(kernel, &binding, &Options::default()).expect("an artifact");
-    let executable = device.load(&artifact).expect("code");
-    launch(executable.as_ref(), &bind(&artifact.contract, &args).expect("a launch"))
-        .expect("a run");
+    run(kernel, &device, &args, &[]);
     let bits = |tensor: &Tensor| {
         tensor.to_f64s().expect("elements").into_iter().map(f64::to_bits).collect()
     };

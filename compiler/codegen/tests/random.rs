@@ -5,7 +5,7 @@
 
 use std::env;
 
-use tilec_codegen::cpu::{Host, JitKernel, emit};
+use tilec_codegen::cpu::{Bf16Dots, Host, JitKernel, emit};
 use tilec_interp::{Argument, Data, Limits, Mode, Outcome, TensorData, run};
 use tilec_ir::random::{Case, Rng, case};
 use tilec_ir::{Entity, Imm, Kernel, Param, ParamType, print_kernel};
@@ -232,11 +232,14 @@ fn differential(seeds: impl Iterator<Item = u64>, hosts: &[Host]) {
     }
 }
 
-/// This machine with its own vectors, and with narrower ones, which it also has.
+/// This machine with its own vectors, with narrower ones, which it also has, and with its lesser units for bf16 dots.
 fn hosts() -> Vec<Host> {
     let this = Host::this();
     let widths = [16, 8, 4].into_iter().filter(|&lanes| lanes <= this.lanes);
-    widths.map(|lanes| Host { lanes, ..this.clone() }).collect()
+    let narrow = widths.map(|lanes| this.with(lanes, Bf16Dots::Widened));
+    let pairs = (this.bf16 == Bf16Dots::Tiles).then(|| this.with(this.lanes, Bf16Dots::Pairs));
+    let own = (this.bf16 != Bf16Dots::Widened).then(|| this.clone());
+    narrow.chain(pairs).chain(own).collect()
 }
 
 #[test]

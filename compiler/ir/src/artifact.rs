@@ -11,7 +11,9 @@ use crate::{parse, verify};
 ///
 /// The payload is not what the compiler promised.
 pub fn loaded(artifact: &Artifact, device: &'static str) -> Result<Kernel, Bug> {
-    let Payload::TileIr(text) = &artifact.payload;
+    let Payload::TileIr(text) = &artifact.payload else {
+        return Err(Bug::new(device, "the artifact holds PTX, not tile IR"));
+    };
     let module = parse(text).map_err(|error| Bug::new(device, error.to_string()))?;
     let name = &artifact.contract.kernel;
     let kernel = module.kernel(name).ok_or_else(|| {

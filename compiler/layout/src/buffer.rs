@@ -174,7 +174,7 @@ impl<A: Copy + Ord> Buffer<A> {
     }
 
     /// The row that an index of each axis is worth; 0 for the contiguous axis and for strangers.
-    fn row_weight(&self, axis: A) -> u32 {
+    pub fn row_weight(&self, axis: A) -> u32 {
         let mut weight = 1;
         for (other, extent) in self.axes.iter().rev().skip(1) {
             if *other == axis {
@@ -185,7 +185,8 @@ impl<A: Copy + Ord> Buffer<A> {
         0
     }
 
-    fn column_weight(&self, axis: A) -> u32 {
+    /// The bytes that an index of each axis is worth inside a row; 0 for all but the contiguous axis.
+    pub fn column_weight(&self, axis: A) -> u32 {
         if self.contiguous() == Some(axis) { self.elem_bytes } else { 0 }
     }
 

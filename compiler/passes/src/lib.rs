@@ -10,11 +10,13 @@ pub mod cse;
 pub mod dce;
 mod effects;
 pub mod fold;
+pub mod gpu;
 pub mod hoist;
 pub mod mask;
 pub mod pipeline;
 mod rewrite;
 pub mod specialise;
 
+pub use gpu::{GPU_PASSES, for_gpu};
 pub use pipeline::{Options, PASSES, Pass, optimise};
 pub use specialise::{SpecialiseError, specialise, with_default_knobs};

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use tilec_ir::{Kernel, Stage, Tile, verify};
 use tilec_vocab::Bug;
 
+use crate::gpu::GPU_PASSES;
 use crate::{cse, dce, fold, hoist, mask};
 
 /// One row: a pass and its place.
@@ -79,7 +80,7 @@ pub struct Options {
 impl Options {
     /// Every pass that there is, off.
     pub fn none() -> Options {
-        Options { off: PASSES.iter().map(|pass| pass.name).collect() }
+        Options { off: PASSES.iter().chain(GPU_PASSES).map(|pass| pass.name).collect() }
     }
 
     /// Every pass but those that split loops by masks: loops are as the source has them.
@@ -89,9 +90,14 @@ impl Options {
 
     /// These with the pass of this name off as well; `None` where there is no such pass.
     pub fn without(mut self, name: &str) -> Option<Options> {
-        let pass = PASSES.iter().find(|pass| pass.name == name)?;
+        let pass = PASSES.iter().chain(GPU_PASSES).find(|pass| pass.name == name)?;
         self.off.insert(pass.name);
         Some(self)
+    }
+
+    /// Whether a pass is off.
+    pub fn leaves_out(&self, pass: &Pass) -> bool {
+        self.off.contains(pass.name)
     }
 }
 
@@ -116,7 +122,7 @@ pub fn optimise_with(
 ) -> Result<Kernel, Bug> {
     verify(kernel)?;
     let mut kernel = kernel.clone();
-    for pass in PASSES.iter().filter(|pass| !options.off.contains(pass.name)) {
+    for pass in PASSES.iter().filter(|pass| !options.leaves_out(pass)) {
         kernel = run(pass, &kernel)?;
         show(pass, &kernel);
     }

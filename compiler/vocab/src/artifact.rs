@@ -29,8 +29,53 @@ pub struct Artifact {
 /// must not be able to run, so CPU code is made from verified IR at load time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// Optimised tile IR as text, for the interpreter and the CPU's JIT.
+    /// Optimised tile IR as text, for the interpreter, the CPU's JIT, and devices that bring a compiler to PTX.
     TileIr(String),
+    /// PTX, in variants that assume less and less of the arguments: the first that fits is launched.
+    Ptx(Vec<PtxCode>),
+}
+
+/// PTX for one kernel, and how to launch it.
+///
+/// Parameters of the entry, in this order:
+///
+/// | for each | parameters |
+/// | --- | --- |
+/// | tensor | its address (`.u64`), then the stride of each dimension in elements (`.u64`) |
+/// | number | its value, in its own type; `bool` as one byte |
+/// | run-time dimension, in the contract's order | its extent (`.u64`) |
+/// | grid axis, slowest first | the number of programs along it (`.u32`) |
+///
+/// The grid has one dimension: program `p` has, along the fastest grid axis, position `p % programs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PtxCode {
+    /// One module with one entry.
+    pub text: String,
+    /// The name of the entry.
+    pub entry: String,
+    /// What it was written for: `sm_80`.
+    pub target: String,
+    /// Threads of a CTA, along x.
+    pub threads: u32,
+    /// Dynamic shared memory of a CTA, in bytes.
+    pub shared_bytes: u32,
+    /// What it assumes of each parameter, in order; of a number nothing.
+    pub assumes: Vec<TensorFacts>,
+}
+
+/// What is known of a tensor argument beyond its contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TensorFacts {
+    /// The last dimension has stride 1, or one element at most, and the address and all other strides are multiples of
+    /// 16 bytes: rows can be moved 16 bytes at a time.
+    pub rows_of_16_bytes: bool,
+}
+
+impl TensorFacts {
+    /// Whether an argument of which this is known may be given to code that assumes `other`.
+    pub fn imply(self, other: TensorFacts) -> bool {
+        self.rows_of_16_bytes || !other.rows_of_16_bytes
+    }
 }
 
 impl fmt::Display for Specialisation {

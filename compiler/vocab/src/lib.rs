@@ -13,7 +13,7 @@ mod host_expr;
 pub mod render;
 mod source;
 
-pub use artifact::{Artifact, Payload, Specialisation};
+pub use artifact::{Artifact, Payload, PtxCode, Specialisation, TensorFacts};
 pub use bug::Bug;
 pub use codes::Code;
 pub use contract::{Contract, ParamKind, ParamSpec, Require};

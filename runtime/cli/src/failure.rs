@@ -44,6 +44,15 @@ Exit codes:
 pub const REPORT: &str = "This is a fault of tilec, not of your program. Please report it with the \
                       command line and the source file.";
 
+impl From<tilec_ptx::Error> for Failure {
+    fn from(error: tilec_ptx::Error) -> Failure {
+        match error {
+            tilec_ptx::Error::Unsupported(what) => Failure::Target(what),
+            tilec_ptx::Error::Bug(bug) => Failure::bug(bug),
+        }
+    }
+}
+
 impl Failure {
     /// A fault of the compiler, with what to do about it.
     pub fn bug(message: impl std::fmt::Display) -> Failure {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use tilec_driver::Options;
+use tilec_ir::Kernel;
 use tilec_passes::{PASSES, pipeline};
+use tilec_ptx::Knobs;
 
 use crate::args::Setting;
 use crate::failure::Failure;
@@ -51,4 +53,24 @@ impl Settings {
 pub fn no_such_pass(name: &str) -> Failure {
     let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
     Failure::Usage(format!("there is no pass `{name}`; there are {known}"))
+}
+
+/// Takes the knobs that every GPU kernel has out of those given, unless the kernel declares them itself.
+pub fn gpu_knobs(kernel: &Kernel, knobs: &mut BTreeMap<String, i64>) -> Result<Knobs, Failure> {
+    let usual = Knobs::default();
+    let mut take = |name: &str, usual: u32, allowed: &[i64]| {
+        let declared = kernel.generics.values().any(|generic| generic.name == name);
+        let value = if declared { knobs.get(name).copied() } else { knobs.remove(name) };
+        match value {
+            None => Ok(usual),
+            Some(value) if allowed.contains(&value) => Ok(u32::try_from(value).unwrap_or(usual)),
+            Some(value) => Err(Failure::Usage(format!(
+                "knob `{name}` cannot be {value}; it is one of {allowed:?}"
+            ))),
+        }
+    };
+    Ok(Knobs {
+        warps: take("warps", usual.warps, &[1, 2, 4, 8, 16])?,
+        stages: take("stages", usual.stages, &[1, 2, 3, 4, 5, 6, 7, 8])?,
+    })
 }

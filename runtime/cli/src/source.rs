@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tilec_codegen::nvptx::LineColumn;
 use tilec_ir::{Kernel, Module, Tile};
-use tilec_vocab::{Diagnostic, SourceFile, Sources, render};
+use tilec_vocab::{Diagnostic, SourceFile, Sources, Span, render};
 
 use crate::failure::{Failure, Outcome};
 use crate::loader::{FolderLoader, is_stdin};
@@ -72,6 +73,15 @@ impl Front {
         self.module.as_ref().ok_or_else(|| {
             Failure::Source(format!("{} in {}", count(self.errors, "error"), path.display()))
         })
+    }
+
+    /// Where spans begin, for debug lines.
+    pub fn locate(&self) -> impl Fn(Span) -> Option<LineColumn> + '_ {
+        |span| {
+            let (line, column) = self.sources.line_column(span);
+            let file = self.sources.file(span.file).name.clone();
+            Some(LineColumn { file, line: line as u32, column: column as u32 })
+        }
     }
 
     /// How long parsing alone takes, measured by doing it once more.

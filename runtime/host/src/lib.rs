@@ -13,6 +13,7 @@ mod bind;
 mod device;
 mod error;
 pub mod files;
+pub mod gpu;
 mod memory;
 pub mod random;
 mod reach;

@@ -93,8 +93,13 @@ pub fn refuse(reason: Reason, mut replies: impl Write) -> std::io::Result<()> {
 
 /// SHA-256 of an artifact's code.
 pub fn code_of(artifact: &Artifact) -> String {
-    let Payload::TileIr(text) = &artifact.payload;
-    sha256_hex(text.as_bytes())
+    match &artifact.payload {
+        Payload::TileIr(text) => sha256_hex(text.as_bytes()),
+        Payload::Ptx(variants) => {
+            let texts: Vec<&str> = variants.iter().map(|code| code.text.as_str()).collect();
+            sha256_hex(texts.concat().as_bytes())
+        }
+    }
 }
 
 /// A candidate that is right.

@@ -3,9 +3,12 @@
 use tilec_ir::{Axis, AxisSet, BinaryOp, Elem, Extent, InstData, Op, Param, ParamType, Value};
 use tilec_vocab::DType;
 
-use super::emit::{Emitter, Kind, Result};
+use super::emit::{Buffer, Emitter, Home, Kind, Result};
 use super::eval::{Point, Val, overload};
 use super::math::literal;
+
+/// Rows and columns of a square that is turned in registers.
+const SQUARE: usize = 16;
 
 /// Where the lanes of one access are.
 enum Place {
@@ -76,10 +79,58 @@ impl Emitter<'_> {
             });
         }
         let along = self.store_axis(value, indices, &axes);
+        let turned = along.map_or(Ok(None), |along| self.turned(value, along))?;
+        // Of this store alone: what stands after it may not come after it.
+        let home = turned.map(|turned| self.homes.insert(value, Home::Buffer(turned)));
         let rest: Vec<Axis> = axes.iter().filter(|&axis| Some(axis) != along).collect();
         self.nest(&rest, along, &mut |this, point| {
             this.store_lanes(value, param, indices, &axes, point)
-        })
+        })?;
+        match home {
+            Some(Some(home)) => _ = self.homes.insert(value, home),
+            Some(None) => _ = self.homes.remove(&value),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A value that is about to be stored across its vectors, in a buffer that runs along the store's, turned in squares.
+    fn turned(&mut self, value: Value, along: Axis) -> Result<Option<Buffer>> {
+        let axes = self.axes(value);
+        let across = self.layouts.inner(value);
+        let Some(across) = across.filter(|&axis| axis != along && axes.contains(along)) else {
+            return Ok(None);
+        };
+        let extents = [across, along].map(|axis| self.extent(axis));
+        if self.host.lanes != SQUARE
+            || self.kind(value) != Kind::Float
+            || extents.iter().any(|extent| !extent.is_multiple_of(SQUARE))
+        {
+            return Ok(None);
+        }
+        let source = self.buffer(value, Some(across))?;
+        let target = self.allocate(Kind::Float, axes, along)?;
+        let outer: Vec<Axis> = axes.iter().filter(|&a| a != across && a != along).collect();
+        let counts = [across, along].map(|axis| self.count(axis));
+        self.nest(&outer, None, &mut |this, point| {
+            let first = this.text.open_loop("0", &counts[0], &SQUARE.to_string());
+            let second = this.text.open_loop("0", &counts[1], &SQUARE.to_string());
+            let mut rows = Vec::new();
+            for n in 0..SQUARE {
+                let lane = this.text.def(format_args!("add nuw nsw i64 {}, {n}", second.at));
+                let at = point.with(along, &lane).along(across, &first.at);
+                rows.push(this.read(&source, axes, &at).text);
+            }
+            for (n, column) in this.transposed("float", &rows).into_iter().enumerate() {
+                let lane = this.text.def(format_args!("add nuw nsw i64 {}, {n}", first.at));
+                let at = point.with(across, &lane).along(along, &second.at);
+                this.write(&target, axes, &at, &Val::lanes(column));
+            }
+            this.text.close_loop(second);
+            this.text.close_loop(first);
+            Ok(())
+        })?;
+        Ok(Some(target))
     }
 
     /// The axis along which memory most likely runs.
@@ -309,7 +360,7 @@ impl Emitter<'_> {
         Ok(Place::Each { pointers, mask })
     }
 
-    fn dimension(&mut self, param: Param, n: usize) -> String {
+    pub fn dimension(&mut self, param: Param, n: usize) -> String {
         let ParamType::Tensor { dims, .. } = &self.kernel.params[param].ty else {
             return "0".into();
         };
@@ -321,7 +372,7 @@ impl Emitter<'_> {
     }
 
     /// Whether an index goes up by one with each lane of an axis.
-    fn is_linear(&self, index: Value, axis: Axis) -> bool {
+    pub fn is_linear(&self, index: Value, axis: Axis) -> bool {
         if !self.axes(index).contains(axis) {
             return false;
         }

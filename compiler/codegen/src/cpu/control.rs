@@ -1,6 +1,6 @@
 //! Blocks, loops and branches; tiles made and carried.
 
-use tilec_ir::{Axis, AxisSet, Block, InstData, Op, Value};
+use tilec_ir::{Axis, AxisSet, Block, Inst, InstData, Op, Value};
 
 use super::emit::{Buffer, Emitter, Home, Lanes, Result};
 use super::eval::{Point, Val};
@@ -15,7 +15,8 @@ impl<'k> Emitter<'k> {
     /// Writes a block and gives what it yields.
     pub fn block(&mut self, block: Block) -> Result<&'k [Value]> {
         let kernel = self.kernel;
-        for &inst in &kernel.blocks[block].insts {
+        let insts = &kernel.blocks[block].insts;
+        for (n, &inst) in insts.iter().enumerate() {
             let data = &kernel.insts[inst];
             self.check_size()?;
             match &data.op {
@@ -28,10 +29,18 @@ impl<'k> Emitter<'k> {
                 Op::If => self.branch(data)?,
                 Op::Store(param) => self.store(data, *param, false)?,
                 Op::AtomicAdd(param) => self.store(data, *param, true)?,
+                _ if data.results.iter().all(|result| self.swept.contains(result)) => {}
+                _ if self.sweep_from(data, &insts[n..])? => {}
                 _ => self.value(data)?,
             }
         }
         Ok(&[])
+    }
+
+    /// Makes the value of an instruction, and others with it, if they can share a pass.
+    fn sweep_from(&mut self, data: &InstData, insts: &[Inst]) -> Result<bool> {
+        let lazy = |&value: &Value| self.layouts.is_fused(value) || self.layouts.is_lazy(value);
+        if data.results.iter().any(lazy) { Ok(false) } else { self.sweep(insts) }
     }
 
     /// Makes the value of an instruction now, unless it is made where it is used.
@@ -48,9 +57,17 @@ impl<'k> Emitter<'k> {
             self.homes.insert(result, Home::Scalar(text));
             return Ok(());
         }
-        let buffer = self.allocate_for(result)?;
-        self.materialise(result, &buffer)?;
-        self.homes.insert(result, Home::Buffer(buffer));
+        if !self.layouts.is_packed_only(result) {
+            let buffer = self.allocate_for(result)?;
+            self.materialise(result, &buffer)?;
+            self.homes.insert(result, Home::Buffer(buffer));
+        }
+        for format in self.layouts.packs(result).to_vec() {
+            if !self.packed.contains_key(&(result, format)) {
+                let packed = self.pack(result, format)?;
+                self.packed.insert((result, format), packed);
+            }
+        }
         Ok(())
     }
 
@@ -244,6 +261,11 @@ impl<'k> Emitter<'k> {
                     continue;
                 }
                 None => {}
+            }
+            if self.packed.keys().any(|(packed, _)| *packed == value)
+                && self.layouts.is_packed_only(value)
+            {
+                continue;
             }
             let Some(data) = self.kernel.def(value) else { continue };
             let whole = matches!(data.op, Op::Dot(..) | Op::Reduce(..));

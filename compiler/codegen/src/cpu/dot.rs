@@ -4,10 +4,12 @@
 //! pair feeds one fused multiply-add. A block of `rows` by `vectors` so costs `rows + vectors` loads for `rows * vectors`
 //! multiply-adds; the best block that fits the registers is taken.
 
-use tilec_ir::{Axis, InstData, Op, Value};
+use tilec_ir::{Axis, AxisSet, InstData, Op, Value};
 
 use super::emit::{Buffer, Emitter, Kind, Result};
 use super::eval::{Point, Val};
+use super::host::Bf16Dots;
+use super::pairs::Operands;
 
 /// Rows and vectors of a block, each a divisor of what there is.
 fn block_size(rows: usize, vectors: usize, registers: usize) -> (usize, usize) {
@@ -24,6 +26,14 @@ fn block_size(rows: usize, vectors: usize, registers: usize) -> (usize, usize) {
         }
     }
     best
+}
+
+/// What one step along the sum reads.
+enum Step<'k> {
+    /// One element of each row, one vector for each column.
+    Single { wide: Buffer, wide_axes: &'k AxisSet, single: Buffer, single_axes: &'k AxisSet },
+    /// Two neighbours of each.
+    Pair(Operands),
 }
 
 impl Emitter<'_> {
@@ -48,17 +58,23 @@ impl Emitter<'_> {
                 Ok(())
             });
         }
-        let wide = data.args[plan.vector_operand];
-        let single = data.args[1 - plan.vector_operand];
-        let (wide_axes, single_axes) = (self.axes(wide), self.axes(single));
-        let wide = self.buffer(wide, Some(along))?;
-        let single = self.buffer(single, None)?;
-
-        let axes = self.axes(data.results[0]);
-        let rows = axes
-            .iter()
-            .filter(|&axis| !wide_axes.contains(axis))
-            .max_by_key(|&axis| self.extent(axis));
+        let (axes, rows) = (self.axes(data.results[0]), plan.rows);
+        let step = match self.operands(data, &plan)? {
+            Some(operands) => match rows.filter(|_| self.host.bf16 == Bf16Dots::Tiles) {
+                Some(rows) => return self.tile_dot(&operands, axes, rows, into, init),
+                None => Step::Pair(operands),
+            },
+            None => {
+                let (wide, single) =
+                    (data.args[plan.vector_operand], data.args[1 - plan.vector_operand]);
+                Step::Single {
+                    wide_axes: self.axes(wide),
+                    single_axes: self.axes(single),
+                    wide: self.buffer(wide, Some(along))?,
+                    single: self.buffer(single, None)?,
+                }
+            }
+        };
         let lanes = self.host.lanes;
         let (height, width) = block_size(
             rows.map_or(1, |axis| self.extent(axis)),
@@ -74,8 +90,8 @@ impl Emitter<'_> {
             let row_loop = row_count
                 .as_ref()
                 .map(|count| this.text.open_loop("0", count, &height.to_string()));
-            let step = (width * lanes).to_string();
-            let column_loop = this.text.open_loop("0", &column_count, &step);
+            let block = (width * lanes).to_string();
+            let column_loop = this.text.open_loop("0", &column_count, &block);
             // The points of the block, row by row.
             let mut points = Vec::new();
             for r in 0..height {
@@ -93,27 +109,7 @@ impl Emitter<'_> {
             for slot in &slots {
                 this.text.line(format_args!("store {ty} zeroinitializer, ptr {slot}"));
             }
-            this.nest(over, None, &mut |this, step| {
-                let joined = |at: &Point| {
-                    let mut joined = at.clone();
-                    joined.at.extend(step.at.clone());
-                    joined
-                };
-                let columns: Vec<String> = points[..width]
-                    .iter()
-                    .map(|at| this.read(&wide, wide_axes, &joined(at)).text)
-                    .collect();
-                for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
-                    let one = this.read(&single, single_axes, &joined(&row[0]).first());
-                    let one = this.splat(&one.text, "float");
-                    for (column, slot) in columns.iter().zip(slots) {
-                        let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
-                        let sum = this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
-                        this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
-                    }
-                }
-                Ok(())
-            })?;
+            this.steps(&step, over, rows, &points, width, &slots)?;
             for (slot, at) in slots.iter().zip(&points) {
                 let mut sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
                 // Added last: sums of blocks lose less than one long sum.
@@ -126,6 +122,46 @@ impl Emitter<'_> {
             this.text.close_loop(column_loop);
             if let Some(opened) = row_loop {
                 this.text.close_loop(opened);
+            }
+            Ok(())
+        })
+    }
+
+    /// Adds all products to a block's registers.
+    fn steps(
+        &mut self,
+        step: &Step<'_>,
+        over: &[Axis],
+        rows: Option<Axis>,
+        points: &[Point],
+        width: usize,
+        slots: &[String],
+    ) -> Result<()> {
+        let Step::Single { wide, wide_axes, single, single_axes } = step else {
+            let Step::Pair(operands) = step else { return Ok(()) };
+            return self.pair_nest(operands, &mut |this, step| {
+                this.pair_step(operands, rows, points, width, slots, step);
+            });
+        };
+        let ty = self.ty(Kind::Float, true);
+        self.nest(over, None, &mut |this, step| {
+            let joined = |at: &Point| {
+                let mut joined = at.clone();
+                joined.at.extend(step.at.clone());
+                joined
+            };
+            let columns: Vec<String> = points[..width]
+                .iter()
+                .map(|at| this.read(wide, wide_axes, &joined(at)).text)
+                .collect();
+            for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
+                let one = this.read(single, single_axes, &joined(&row[0]).first());
+                let one = this.splat(&one.text, "float");
+                for (column, slot) in columns.iter().zip(slots) {
+                    let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                    let sum = this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
+                    this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
+                }
             }
             Ok(())
         })

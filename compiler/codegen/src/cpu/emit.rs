@@ -1,13 +1,14 @@
 //! The function: its parameters, its tables of values, axes and buffers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use tilec_ir::{Axis, AxisSet, Elem, Entity, Extent, Kernel, Param, ParamType, Value};
 use tilec_vocab::{DType, Span};
 
 use super::host::Host;
-use super::layout::Layouts;
+use super::layout::{Format, Layouts};
+use super::pack::Packed;
 use super::text::Text;
 
 /// Instructions before LLVM's passes; more would take minutes to compile.
@@ -151,6 +152,10 @@ pub(super) struct Emitter<'k> {
     pub text: Text,
     pub lanes: BTreeMap<Axis, Lanes>,
     pub homes: BTreeMap<Value, Home>,
+    /// Operands of bf16 dots, as those want them.
+    pub packed: BTreeMap<(Value, Format), Packed>,
+    /// Values that a pass over another has made.
+    pub swept: BTreeSet<Value>,
     /// Where each parameter starts in `params`, in words.
     words: Vec<usize>,
     first_dim: usize,
@@ -171,10 +176,12 @@ impl<'k> Emitter<'k> {
         Emitter {
             kernel,
             host,
-            layouts: Layouts::new(kernel),
+            layouts: Layouts::new(kernel, host),
             text: Text::default(),
             lanes: BTreeMap::new(),
             homes: BTreeMap::new(),
+            packed: BTreeMap::new(),
+            swept: BTreeSet::new(),
             words,
             first_dim: next,
             scratch: 0,
@@ -238,8 +245,13 @@ impl<'k> Emitter<'k> {
             strides.insert(axis, size);
             size = size.saturating_mul(self.extent(axis));
         }
-        let bytes = size.saturating_mul(kind.bytes()).next_multiple_of(64);
-        let total = self.scratch.saturating_add(bytes);
+        let (pointer, region) = self.room(axes, size.saturating_mul(kind.bytes()))?;
+        Ok(Buffer { pointer, kind, inner, strides, region })
+    }
+
+    /// Scratch memory for a tile over these axes: its address, aligned to 64 bytes, and its region.
+    pub fn room(&mut self, axes: &AxisSet, bytes: usize) -> Result<(String, usize)> {
+        let total = self.scratch.saturating_add(bytes.next_multiple_of(64));
         if total > MOST_SCRATCH {
             let tiles = axes.iter().map(|a| self.kernel.axes[a].name.as_str());
             let tiles = tiles.collect::<Vec<_>>().join(", ");
@@ -250,8 +262,7 @@ impl<'k> Emitter<'k> {
         let at = std::mem::replace(&mut self.scratch, total);
         let pointer =
             self.text.early(format_args!("getelementptr inbounds i8, ptr %scratch, i64 {at}"));
-        let region = self.text.region();
-        Ok(Buffer { pointer, kind, inner, strides, region })
+        Ok((pointer, self.text.region()))
     }
 
     /// Room for a value, in the order that suits its users.

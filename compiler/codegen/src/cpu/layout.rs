@@ -7,7 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tilec_ir::{Axis, BinaryOp, Block, Inst, Kernel, Op, UnaryOp, Value, ValueDef};
+use tilec_ir::{
+    Axis, BinaryOp, Block, Extent, Inst, InstData, Kernel, Op, UnaryOp, Value, ValueDef,
+};
+use tilec_vocab::DType;
+
+use super::host::{Bf16Dots, Host};
 
 /// How one dot is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,40 @@ pub struct DotPlan {
     pub vector_operand: usize,
     /// The axis of the vectors.
     pub along: Axis,
+    /// The longest axis of the result that only the other operand has.
+    pub rows: Option<Axis>,
+    /// For bf16 operands that meet in pairs: the axis whose neighbours are the pairs.
+    pub pairs: Option<Axis>,
+}
+
+impl DotPlan {
+    /// What a dot in pairs wants of an operand.
+    pub fn format(&self, operand: usize) -> Option<Format> {
+        let steps = self.pairs?;
+        match (operand == self.vector_operand, self.rows) {
+            (true, _) => Some(Format { role: Role::Vectors, lanes: Some(self.along), steps }),
+            (false, lanes) => Some(Format { role: Role::Rows, lanes, steps }),
+        }
+    }
+}
+
+/// How an operand of a bf16 dot lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Format {
+    pub role: Role,
+    /// The axis that the result keeps.
+    pub lanes: Option<Axis>,
+    /// The axis that is summed over, in pairs.
+    pub steps: Axis,
+}
+
+/// Which side of a bf16 dot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `[lane][step]`.
+    Rows,
+    /// `[step / 2][lane][step % 2]`.
+    Vectors,
 }
 
 /// What was decided for a kernel.
@@ -30,24 +69,49 @@ pub struct Layouts {
     fused: BTreeMap<Value, (Inst, Value)>,
     /// Results of such dots.
     absorbed: BTreeSet<Value>,
-    /// How often each value is used.
-    uses: BTreeMap<Value, usize>,
+    /// Who uses each value, once for each use.
+    users: BTreeMap<Value, Vec<Inst>>,
+    /// What bf16 dots want of a value, in the order of the dots.
+    packs: BTreeMap<Value, Vec<Format>>,
+    /// Values that only bf16 dots look at, and that can be computed where they are packed.
+    packed_only: BTreeSet<Value>,
     /// Where each instruction stands.
     home: BTreeMap<Inst, Block>,
 }
 
 impl Layouts {
     /// Decides.
-    pub fn new(kernel: &Kernel) -> Layouts {
-        let mut search = Search::new(kernel);
+    pub fn new(kernel: &Kernel, host: &Host) -> Layouts {
+        let mut search = Search::new(kernel, host);
         search.unite();
         let dots = search.anchor_dots();
         let inner = search.inner();
         let fused = search.fused(&dots);
         let lazy = search.lazy(&fused);
         let absorbed = fused.values().map(|(dot, _)| kernel.insts[*dot].results[0]).collect();
-        let uses = search.users.iter().map(|(&value, users)| (value, users.len())).collect();
-        Layouts { inner, dots, lazy, fused, absorbed, uses, home: search.home }
+        let packs = search.packs(&dots);
+        let (users, home) = (search.users, search.home);
+        let packed_only = packs.iter().filter(|(value, formats)| {
+            let alone = users.get(value).is_some_and(|users| users.len() == formats.len());
+            alone && kernel.def(**value).is_some_and(|data| !matches!(data.op, Op::Reduce(..)))
+        });
+        let packed_only = packed_only.map(|(&value, _)| value).collect();
+        Layouts { inner, dots, lazy, fused, absorbed, users, packs, packed_only, home }
+    }
+
+    /// The instructions that use a value.
+    pub fn users(&self, value: Value) -> &[Inst] {
+        self.users.get(&value).map_or(&[], Vec::as_slice)
+    }
+
+    /// What bf16 dots want of a value.
+    pub fn packs(&self, value: Value) -> &[Format] {
+        self.packs.get(&value).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether bf16 dots are all that looks at a value.
+    pub fn is_packed_only(&self, value: Value) -> bool {
+        self.packed_only.contains(&value)
     }
 
     /// How a dot with this result is computed, if not as a reduction of products.
@@ -73,7 +137,7 @@ impl Layouts {
             ValueDef::Result(inst, _) => self.home.get(&inst).copied(),
             ValueDef::Param(block, _) => Some(block),
         };
-        self.uses.get(&value) == Some(&1) && made_in == around
+        self.users(value).len() == 1 && made_in == around
     }
 
     /// The innermost axis of a tile.
@@ -89,6 +153,8 @@ impl Layouts {
 
 struct Search<'k> {
     kernel: &'k Kernel,
+    /// Whether bf16 dots take pairs.
+    pairs: bool,
     /// Union-find over values that share an order.
     parent: BTreeMap<Value, Value>,
     chosen: BTreeMap<Value, Axis>,
@@ -99,9 +165,10 @@ struct Search<'k> {
 }
 
 impl<'k> Search<'k> {
-    fn new(kernel: &'k Kernel) -> Search<'k> {
+    fn new(kernel: &'k Kernel, host: &Host) -> Search<'k> {
         let mut search = Search {
             kernel,
+            pairs: host.bf16 != Bf16Dots::Widened && host.lanes == 16,
             parent: BTreeMap::new(),
             chosen: BTreeMap::new(),
             home: BTreeMap::new(),
@@ -196,39 +263,107 @@ impl<'k> Search<'k> {
             let Op::Dot(over, _) = &data.op else { continue };
             let mut best: Option<(u32, DotPlan)> = None;
             // The second operand first: on equal terms it is the one that streams.
-            for operand in [1, 0] {
-                let (mine, other) = (data.args[operand], data.args[1 - operand]);
+            for vector_operand in [1, 0] {
+                let (mine, other) = (data.args[vector_operand], data.args[1 - vector_operand]);
                 for along in kernel.ty(mine).axes.iter().rev() {
                     if over.contains(&along) || kernel.ty(other).axes.contains(along) {
                         continue;
                     }
-                    let cost = self.cost(mine, along, inst);
+                    let plan = self.plan(data, over, vector_operand, along);
+                    let cost = self.cost(data, &plan, inst);
                     if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, DotPlan { vector_operand: operand, along }));
+                        best = Some((cost, plan));
                     }
                 }
             }
             let Some((_, plan)) = best else { continue };
             plans.insert(data.results[0], plan);
-            for value in [data.results[0], data.args[plan.vector_operand]] {
+            let (wide, single) = (data.args[plan.vector_operand], data.args[1 - plan.vector_operand]);
+            let mut wishes = vec![(data.results[0], plan.along)];
+            match plan.pairs {
+                None => wishes.push((wide, plan.along)),
+                // A load is packed from where it lies.
+                Some(pairs) => wishes.extend(
+                    [(wide, plan.along), (single, pairs)]
+                        .into_iter()
+                        .filter(|(value, _)| self.natural(*value).is_none()),
+                ),
+            }
+            for (value, axis) in wishes {
                 let root = self.root(value);
-                self.chosen.entry(root).or_insert(plan.along);
+                self.chosen.entry(root).or_insert(axis);
             }
         }
         plans
     }
 
-    fn cost(&self, value: Value, along: Axis, dot: Inst) -> u32 {
-        let order = self.chosen.get(&self.root(value)).copied().or_else(|| self.natural(value));
-        let outside = match self.kernel.values[value].def {
+    fn plan(&self, data: &InstData, over: &[Axis], vector_operand: usize, along: Axis) -> DotPlan {
+        let kernel = self.kernel;
+        let extent = |axis: Axis| match kernel.axes[axis].extent {
+            Extent::Const(lanes) => lanes,
+            Extent::Generic(_) | Extent::Dim(_) => 1,
+        };
+        let wide = &kernel.ty(data.args[vector_operand]).axes;
+        let rows = kernel.ty(data.results[0]).axes.iter().filter(|&axis| !wide.contains(axis));
+        let rows = rows.max_by_key(|&axis| extent(axis));
+        let narrow = |value: &Value| kernel.ty(*value).elem.known() == Some(DType::BF16);
+        let pairs = over.iter().copied().max_by_key(|&axis| extent(axis));
+        let pairs = pairs.filter(|_| self.pairs && data.args.iter().all(narrow));
+        DotPlan { vector_operand, along, rows, pairs }
+    }
+
+    fn cost(&self, data: &InstData, plan: &DotPlan, dot: Inst) -> u32 {
+        let wide = data.args[plan.vector_operand];
+        let Some(pairs) = plan.pairs else {
+            return match (self.order(wide) == Some(plan.along), self.is_outside(wide, dot)) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => 2,
+            };
+        };
+        let single = data.args[1 - plan.vector_operand];
+        // Interleaving rows is cheap, turning them is not, turning what is computed least of all.
+        let turned = |value| if self.natural(value).is_some() { 3 } else { 4 };
+        let of_vectors = match self.order(wide) {
+            _ if self.is_outside(wide, dot) => 1,
+            Some(axis) if axis != plan.along => turned(wide),
+            _ => 1,
+        };
+        let of_rows = match self.order(single) {
+            Some(axis) if axis == pairs => u32::from(self.natural(single).is_none()),
+            _ if self.is_outside(single, dot) => 1,
+            Some(_) => turned(single),
+            None => 1,
+        };
+        of_vectors + of_rows
+    }
+
+    /// The axis a value has innermost, as far as that is known.
+    fn order(&self, value: Value) -> Option<Axis> {
+        self.chosen.get(&self.root(value)).copied().or_else(|| self.natural(value))
+    }
+
+    fn is_outside(&self, value: Value, dot: Inst) -> bool {
+        match self.kernel.values[value].def {
             ValueDef::Result(inst, _) => self.home.get(&inst) != self.home.get(&dot),
             ValueDef::Param(block, _) => self.home.get(&dot) != Some(&block),
-        };
-        match (order == Some(along), outside) {
-            (true, _) => 0,
-            (false, true) => 1,
-            (false, false) => 2,
         }
+    }
+
+    fn packs(&self, dots: &BTreeMap<Value, DotPlan>) -> BTreeMap<Value, Vec<Format>> {
+        let mut packs: BTreeMap<Value, Vec<Format>> = BTreeMap::new();
+        for &inst in &self.order {
+            let data = &self.kernel.insts[inst];
+            let Some(plan) = data.results.first().and_then(|result| dots.get(result)) else {
+                continue;
+            };
+            for (operand, &value) in data.args.iter().enumerate() {
+                if let Some(format) = plan.format(operand) {
+                    packs.entry(value).or_default().push(format);
+                }
+            }
+        }
+        packs
     }
 
     fn inner(&self) -> BTreeMap<Value, Axis> {

@@ -27,9 +27,13 @@ mod host;
 mod jit;
 mod layout;
 mod math;
+mod pack;
+mod pairs;
 mod reduce;
+mod sweep;
 mod text;
+mod transpose;
 
 pub use emit::{HostCode, Unsupported, emit};
-pub use host::Host;
+pub use host::{Bf16Dots, Host};
 pub use jit::{JitError, JitKernel, JitTimes};

@@ -12,20 +12,28 @@ use super::math::literal;
 const MOST_VECTORS: usize = 4;
 
 /// What is reduced.
-struct Source {
+pub(super) struct Source {
     op: ReduceOp,
     over: Vec<Axis>,
     /// One value, or two to be multiplied.
-    of: Vec<Value>,
-    kind: Kind,
+    pub of: Vec<Value>,
+    pub kind: Kind,
     /// Of the result.
-    dtype: DType,
+    pub dtype: DType,
     /// The axis its vectors run along.
     inner: Option<Axis>,
 }
 
+/// What a reduction has so far, in stack slots.
+pub(super) struct Sum {
+    slot: String,
+    /// Of a greatest or least float: whether no NaN has come. The instruction that takes the greater of two forgets one.
+    ordered: Option<String>,
+    vector: bool,
+}
+
 impl Emitter<'_> {
-    fn source(&mut self, data: &InstData) -> Result<Source> {
+    pub fn source(&mut self, data: &InstData) -> Result<Source> {
         let (op, over) = match &data.op {
             Op::Reduce(op, over) => (*op, over.to_vec()),
             Op::Dot(over, _) => (ReduceOp::Sum, over.to_vec()),
@@ -67,28 +75,26 @@ impl Emitter<'_> {
         let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
         let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != inner).collect();
         let (count, step) = (self.count(inner), (width * at_once).to_string());
-        let ty = self.ty(source.kind, true);
-        let identity = self.identity(source, true);
-        let slots: Vec<String> = (0..at_once).map(|_| self.text.slot(&ty)).collect();
+        let sums: Vec<Sum> = (0..at_once).map(|_| self.sum_slot(source, true)).collect();
         self.nest(&outer, None, &mut |this, point| {
             let opened = this.text.open_loop("0", &count, &step);
             let mut bases = Vec::new();
-            for (n, slot) in slots.iter().enumerate() {
-                this.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+            for (n, sum) in sums.iter().enumerate() {
+                this.start_sum(source, sum);
                 let base = format_args!("add nuw nsw i64 {}, {}", opened.at, n * width);
                 bases.push(this.text.def(base));
             }
             this.nest_from(point, &source.over, None, &mut |this, point| {
-                for (slot, base) in slots.iter().zip(&bases) {
+                for (sum, base) in sums.iter().zip(&bases) {
                     let mut point = point.along(inner, base);
                     let val = this.term(source, &mut point)?;
                     let val = this.lift(&val, source.kind.lane());
-                    this.accumulate(source, slot, &val, true);
+                    this.accumulate(source, sum, &val);
                 }
                 Ok(())
             })?;
-            for (slot, base) in slots.iter().zip(&bases) {
-                let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+            for (sum, base) in sums.iter().zip(&bases) {
+                let sum = this.total(source, sum);
                 let sum = this.rounded(sum, source.dtype, true);
                 this.write(into, axes, &point.along(inner, base), &Val::lanes(sum));
             }
@@ -100,21 +106,20 @@ impl Emitter<'_> {
     /// One row, at a point of the kept axes.
     fn reduce_across(&mut self, source: &Source, point: &Point) -> Result<String> {
         let Some(inner) = source.inner.filter(|axis| source.over.contains(axis)) else {
-            let slot = self.text.slot(source.kind.lane());
-            let (ty, identity) = (source.kind.lane(), self.identity(source, false));
-            self.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+            let sum = self.sum_slot(source, false);
+            self.start_sum(source, &sum);
             self.nest_from(point, &source.over, None, &mut |this, point| {
                 let val = this.term(source, point)?;
-                this.accumulate(source, &slot, &val.text, false);
+                this.accumulate(source, &sum, &val.text);
                 Ok(())
             })?;
-            let total = self.text.def(format_args!("load {ty}, ptr {slot}"));
+            let total = self.total(source, &sum);
             return Ok(self.rounded(total, source.dtype, false));
         };
         let ty = self.ty(source.kind, true);
         let identity = self.identity(source, true);
-        let slot = self.text.slot(&ty);
-        self.text.line(format_args!("store {ty} {identity}, ptr {slot}"));
+        let sum = self.sum_slot(source, true);
+        self.start_sum(source, &sum);
         let rest: Vec<Axis> = source.over.iter().copied().filter(|&axis| axis != inner).collect();
         self.nest_from(point, &rest, Some(inner), &mut |this, point| {
             let val = this.term(source, point)?;
@@ -126,10 +131,10 @@ impl Emitter<'_> {
             let masks = this.lanes_of("i1", true);
             let val =
                 this.text.def(format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}"));
-            this.accumulate(source, &slot, &val, true);
+            this.accumulate(source, &sum, &val);
             Ok(())
         })?;
-        let lanes = self.text.def(format_args!("load {ty}, ptr {slot}"));
+        let lanes = self.total(source, &sum);
         let total = self.across(source, &ty, &lanes);
         Ok(self.rounded(total, source.dtype, false))
     }
@@ -141,28 +146,68 @@ impl Emitter<'_> {
         }
     }
 
-    fn identity(&self, source: &Source, vector: bool) -> String {
+    pub fn identity(&self, source: &Source, vector: bool) -> String {
         let text = constant(source.op.identity(source.dtype));
         literal(source.kind.lane(), text, vector)
     }
 
-    fn accumulate(&mut self, source: &Source, slot: &str, val: &str, v: bool) {
+    /// Room for a reduction.
+    pub fn sum_slot(&mut self, source: &Source, vector: bool) -> Sum {
+        let ty = self.ty(source.kind, vector);
+        let watches = source.kind == Kind::Float && matches!(source.op, ReduceOp::Max | ReduceOp::Min);
+        let mask = self.ty(Kind::Bool, vector);
+        let slot = self.text.slot(&ty);
+        Sum { slot, ordered: watches.then(|| self.text.slot(&mask)), vector }
+    }
+
+    pub fn start_sum(&mut self, source: &Source, sum: &Sum) {
+        let (ty, identity) = (self.ty(source.kind, sum.vector), self.identity(source, sum.vector));
+        self.text.line(format_args!("store {ty} {identity}, ptr {}", sum.slot));
+        if let Some(ordered) = &sum.ordered {
+            let (mask, all) = (self.ty(Kind::Bool, sum.vector), literal("i1", "true", sum.vector));
+            self.text.line(format_args!("store {mask} {all}, ptr {ordered}"));
+        }
+    }
+
+    pub fn accumulate(&mut self, source: &Source, sum: &Sum, val: &str) {
+        let v = sum.vector;
         let ty = self.ty(source.kind, v);
-        let old = self.text.def(format_args!("load {ty}, ptr {slot}"));
+        let old = self.text.def(format_args!("load {ty}, ptr {}", sum.slot));
         let new = match (source.op, source.kind) {
             (ReduceOp::Sum, Kind::Float) => self.fop("fadd contract", v, &old, val),
-            (ReduceOp::Sum, kind) => {
-                let ty = self.ty(kind, v);
-                self.text.def(format_args!("add {ty} {old}, {val}"))
-            }
-            (ReduceOp::Max, Kind::Float) => self.intrinsic("maximum", Kind::Float, v, &[&old, val]),
-            (ReduceOp::Min, Kind::Float) => self.intrinsic("minimum", Kind::Float, v, &[&old, val]),
+            (ReduceOp::Sum, _) => self.text.def(format_args!("add {ty} {old}, {val}")),
+            (ReduceOp::Max, Kind::Float) => self.greater("ogt", sum, &old, val),
+            (ReduceOp::Min, Kind::Float) => self.greater("olt", sum, &old, val),
             (ReduceOp::Max, kind) => self.intrinsic("smax", kind, v, &[&old, val]),
             (ReduceOp::Min, kind) => self.intrinsic("smin", kind, v, &[&old, val]),
             (ReduceOp::All, _) => self.text.def(format_args!("and {ty} {old}, {val}")),
             (ReduceOp::Any, _) => self.text.def(format_args!("or {ty} {old}, {val}")),
         };
-        self.text.line(format_args!("store {ty} {new}, ptr {slot}"));
+        self.text.line(format_args!("store {ty} {new}, ptr {}", sum.slot));
+    }
+
+    /// The greater or less of two; notes NaN beside.
+    fn greater(&mut self, order: &str, sum: &Sum, old: &str, val: &str) -> String {
+        let (ty, mask) = (self.ty(Kind::Float, sum.vector), self.ty(Kind::Bool, sum.vector));
+        let better = self.text.def(format_args!("fcmp {order} {ty} {old}, {val}"));
+        if let Some(ordered) = &sum.ordered {
+            let number = self.text.def(format_args!("fcmp ord {ty} {val}, {val}"));
+            let so_far = self.text.def(format_args!("load {mask}, ptr {ordered}"));
+            let so_far = self.text.def(format_args!("and {mask} {so_far}, {number}"));
+            self.text.line(format_args!("store {mask} {so_far}, ptr {ordered}"));
+        }
+        self.text.def(format_args!("select {mask} {better}, {ty} {old}, {ty} {val}"))
+    }
+
+    /// What a reduction came to.
+    pub fn total(&mut self, source: &Source, sum: &Sum) -> String {
+        let ty = self.ty(source.kind, sum.vector);
+        let total = self.text.def(format_args!("load {ty}, ptr {}", sum.slot));
+        let Some(ordered) = &sum.ordered else { return total };
+        let mask = self.ty(Kind::Bool, sum.vector);
+        let ordered = self.text.def(format_args!("load {mask}, ptr {ordered}"));
+        let nan = literal("float", "0x7FF8000000000000", sum.vector);
+        self.text.def(format_args!("select {mask} {ordered}, {ty} {total}, {ty} {nan}"))
     }
 
     /// The lanes of one vector together.

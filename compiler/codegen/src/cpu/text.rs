@@ -16,6 +16,8 @@ pub struct Text {
     instructions: usize,
     /// Regions of memory that never overlap.
     regions: usize,
+    /// Whether AMX tiles are in use.
+    tiles: bool,
 }
 
 /// A loop whose body is being written.
@@ -34,6 +36,13 @@ pub struct Branch {
     end: String,
     /// The block the first part ended in.
     then_end: String,
+}
+
+impl Branch {
+    /// The block the first part ended in.
+    pub fn then_end(&self) -> &str {
+        &self.then_end
+    }
 }
 
 impl Text {
@@ -103,6 +112,15 @@ impl Text {
         let name = self.fresh("p");
         let _ = writeln!(self.slots, "  {name} = {rhs}");
         name
+    }
+
+    /// Says that AMX tiles are used: each is 16 rows of 64 bytes from the first instruction on.
+    pub fn use_tiles(&mut self) {
+        if !std::mem::replace(&mut self.tiles, true) {
+            self.slots.push_str("  call void @llvm.x86.ldtilecfg(ptr @tiles)\n");
+            self.declarations.insert("declare void @llvm.x86.ldtilecfg(ptr)".into());
+            self.declarations.insert("declare void @llvm.x86.tilerelease()".into());
+        }
     }
 
     /// A new region of memory that overlaps no other.
@@ -199,10 +217,14 @@ impl Text {
     /// The whole module: a function of this name and attributes.
     pub fn finish(self, name: &str, attributes: &str) -> String {
         let declarations: Vec<String> = self.declarations.iter().cloned().collect();
+        let (tiles, release) = match self.tiles {
+            true => (tile_shapes(), "  call void @llvm.x86.tilerelease()\n"),
+            false => (String::new(), ""),
+        };
         format!(
-            "@zero = private constant [64 x i8] zeroinitializer, align 64\n\n\
+            "@zero = private constant [64 x i8] zeroinitializer, align 64\n{tiles}\n\
              define void @\"{name}\"(ptr noalias %params, ptr noalias %program, ptr noalias align 64 %scratch) #0 {{\n\
-             entry:\n{}{}  ret void\n}}\n\n{}\n\nattributes #0 = {{ nounwind {attributes} }}\n{}",
+             entry:\n{}{}{release}  ret void\n}}\n\n{}\n\nattributes #0 = {{ nounwind {attributes} }}\n{}",
             self.slots,
             self.body,
             declarations.join("\n"),
@@ -231,6 +253,18 @@ impl Text {
         }
         out
     }
+}
+
+/// Palette 1, then the bytes of a row (16 bits each) and the rows of each of the eight tiles.
+fn tile_shapes() -> String {
+    let mut bytes = [0_u8; 64];
+    bytes[0] = 1;
+    for tile in 0..8 {
+        bytes[16 + 2 * tile] = 64;
+        bytes[48 + tile] = 16;
+    }
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("i8 {byte}")).collect();
+    format!("@tiles = private constant [64 x i8] [{}], align 64\n", bytes.join(", "))
 }
 
 /// Regions that are told apart.

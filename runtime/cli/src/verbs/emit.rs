@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
+use tilec_codegen::nvptx;
 use tilec_driver::Options;
 use tilec_ir::{GenericKind, Kernel, Module};
 use tilec_passes::PASSES;
-use tilec_vocab::{DType, Specialisation};
+use tilec_vocab::{DType, Specialisation, TensorFacts};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
@@ -37,6 +39,14 @@ pub struct Args {
     #[arg(long, value_name = "STAGE", default_value = "tir")]
     to: Stage,
 
+    /// What to generate code for: cpu, sm_80, sm_86, sm_89, sm_90
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+
+    /// Take nothing for granted of the tensors: neither contiguous rows nor alignment
+    #[arg(long)]
+    strided: bool,
+
     /// The kernel, where the file has several
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
@@ -56,6 +66,10 @@ enum Stage {
     Tir,
     /// LLVM IR of the CPU target, for this machine, before LLVM's own passes.
     Ll,
+    /// GPU IR: layouts, shared memory, copies, barriers.
+    Gir,
+    /// PTX, as a GPU's driver takes it.
+    Ptx,
 }
 
 impl Args {
@@ -76,15 +90,58 @@ impl Args {
                 let kernel = self.optimise(kernel, &binding, &options)?;
                 tilec_ir::print(&Module::new(vec![kernel], Vec::new()))
             }
-            Stage::Ll => {
+            Stage::Ll if self.target.as_deref().is_none_or(|target| target == "cpu") => {
                 let kernel = kernel(module, self.kernel.as_deref())?;
                 let binding = self.binding(kernel, knobs)?;
                 let kernel = self.optimise(kernel, &binding, &options)?;
                 let code = tilec_codegen::cpu::emit(&kernel, &tilec_codegen::cpu::Host::this());
                 code.map_err(|error| Failure::Target(error.to_string()))?.text
             }
+            Stage::Gir => self.gpu(module, &options, knobs)?.to_string(),
+            Stage::Ll => {
+                let program = self.gpu(module, &options, knobs)?;
+                let text = nvptx::llvm_ir_with_lines(&program, self.gpu_target()?, &front.locate());
+                text.map_err(|error| Failure::Target(error.to_string()))?
+            }
+            Stage::Ptx => {
+                let program = self.gpu(module, &options, knobs)?;
+                let start = Instant::now();
+                let compiled =
+                    nvptx::compile_with_lines(&program, self.gpu_target()?, &front.locate());
+                let compiled = compiled.map_err(|error| Failure::from(tilec_ptx::Error::from(error)))?;
+                let nvptx::Times { write, read, optimise, generate } = compiled.times;
+                talk.detail(format!(
+                    "PTX in {:.1?}: LLVM IR written {write:.1?}, read {read:.1?}, passes {optimise:.1?}, PTX {generate:.1?}",
+                    start.elapsed()
+                ));
+                compiled.code.text
+            }
         };
         output::print(&text)
+    }
+
+    fn gpu_target(&self) -> Result<&'static nvptx::Target, Failure> {
+        let name = self.target.as_deref().unwrap_or(tilec_ptx::DEFAULT_TARGET);
+        tilec_ptx::target(name).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// The kernel as a program for one CTA.
+    fn gpu(
+        &self,
+        module: &Module<tilec_ir::Tile>,
+        options: &Options,
+        mut knobs: BTreeMap<String, i64>,
+    ) -> Result<tilec_gpu::Program, Failure> {
+        let kernel = kernel(module, self.kernel.as_deref())?;
+        let gpu = crate::settings::gpu_knobs(kernel, &mut knobs)?;
+        let binding = self.binding(kernel, knobs)?;
+        let kernel = self.optimise(kernel, &binding, options)?;
+        let mut facts = tilec_ptx::usual_facts(&kernel);
+        if self.strided {
+            facts.fill(TensorFacts::default());
+        }
+        let ways = tilec_ptx::Options { knobs: gpu, pipeline: options.pipeline.clone() };
+        Ok(tilec_ptx::program(&kernel, &facts, gpu, &ways)?)
     }
 
     /// Whether the IR is wanted as the front end leaves it.

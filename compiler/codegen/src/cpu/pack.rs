@@ -1,0 +1,411 @@
+//! Operands of bf16 dots, as AMX and `vdpbf16ps` want them: rows with neighbours along the sum side by side, or
+//! those neighbours interleaved lane by lane ([`Role`]). What is not there is zero on both sides, so that it adds nothing.
+//!
+//! A tile that is computed is packed vector by vector. A block of a tensor that is wholly there is read as it lies, or
+//! moved by whole vectors (`transpose.rs`).
+
+use std::collections::BTreeMap;
+
+use tilec_ir::{Axis, AxisSet, InstData, Op, Param, ParamType, Value};
+use tilec_vocab::DType;
+
+use super::emit::{Emitter, Result};
+use super::eval::Point;
+use super::layout::{Format, Role};
+use super::text::Text;
+
+/// Lanes of a tile, and of a vector of f32.
+pub(super) const LANES: usize = 16;
+
+/// Steps along the sum that one row of a tile holds.
+pub(super) const STEPS: usize = 32;
+
+/// An operand in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    pub pointer: String,
+    /// Bytes from one row to the next: a row is a lane, or two steps.
+    pub row_bytes: String,
+    /// Of the axes that are neither lanes nor steps, in elements.
+    strides: BTreeMap<Axis, usize>,
+    region: usize,
+}
+
+/// A block of a tensor: lanes and steps as plain strides from its first element.
+struct Panel {
+    pointer: String,
+    lane_stride: String,
+    step_stride: String,
+    /// Whether all of it is there.
+    whole: String,
+    read_only: bool,
+}
+
+impl Emitter<'_> {
+    /// An operand that is packed already, or is packed now.
+    pub fn packed(&mut self, value: Value, format: Format) -> Result<Packed> {
+        match self.packed.get(&(value, format)) {
+            Some(packed) => Ok(packed.clone()),
+            None => self.pack(value, format),
+        }
+    }
+
+    /// Packs an operand.
+    pub fn pack(&mut self, value: Value, format: Format) -> Result<Packed> {
+        let packed = self.room_for(value, format)?;
+        let Some(panel) = self.panel(value, format)? else {
+            self.pack_computed(value, format, &packed)?;
+            return Ok(packed);
+        };
+        let along_steps = self.runs_along(value, format.steps);
+        let unit = if along_steps { &panel.step_stride } else { &panel.lane_stride };
+        let unit = self.text.def(format_args!("icmp eq i64 {unit}, 1"));
+        let ready = self.text.def(format_args!("and i1 {}, {unit}", panel.whole));
+        let mut branch = self.text.open_if(&ready);
+        let as_it_lies = format.role == Role::Rows && along_steps && panel.read_only;
+        let row_bytes = self.text.def(format_args!("mul i64 {}, 2", panel.lane_stride));
+        if !as_it_lies {
+            self.move_panel(format, &panel, along_steps, &packed);
+        }
+        self.text.open_else(&mut branch);
+        self.pack_computed(value, format, &packed)?;
+        if !as_it_lies {
+            self.text.close_if(branch);
+            return Ok(packed);
+        }
+        let mut found = packed.clone();
+        let (otherwise, then) = (self.text.current().to_string(), branch.then_end().to_string());
+        self.text.close_if(branch);
+        found.pointer = self.text.def(format_args!(
+            "phi ptr [ {}, %{then} ], [ {}, %{otherwise} ]",
+            panel.pointer, packed.pointer
+        ));
+        found.row_bytes = self.text.def(format_args!(
+            "phi i64 [ {row_bytes}, %{then} ], [ {}, %{otherwise} ]",
+            packed.row_bytes
+        ));
+        Ok(found)
+    }
+
+    /// The address of a packed operand's first row, at a point of its other axes.
+    pub fn packed_at(&mut self, packed: &Packed, point: &Point) -> String {
+        let mut pointer = packed.pointer.clone();
+        for (axis, stride) in &packed.strides {
+            let lane = point.at.get(axis).cloned().unwrap_or_else(|| "0".into());
+            let offset = self.text.def(format_args!("mul nuw nsw i64 {lane}, {stride}"));
+            pointer =
+                self.text.def(format_args!("getelementptr inbounds i16, ptr {pointer}, i64 {offset}"));
+        }
+        pointer
+    }
+
+    /// The address of a row.
+    pub fn packed_row(&mut self, packed: &Packed, first: &str, row: &str) -> String {
+        let offset = self.text.def(format_args!("mul nuw nsw i64 {row}, {}", packed.row_bytes));
+        self.text.def(format_args!("getelementptr inbounds i8, ptr {first}, i64 {offset}"))
+    }
+
+    /// Room for a packed operand.
+    pub fn room_for(&mut self, value: Value, format: Format) -> Result<Packed> {
+        let axes = self.axes(value);
+        let lanes = format.lanes.map_or(1, |axis| self.extent(axis)).next_multiple_of(LANES);
+        let steps = self.extent(format.steps).next_multiple_of(STEPS);
+        let row_bytes = match format.role {
+            Role::Rows => 2 * steps,
+            Role::Vectors => 4 * lanes,
+        };
+        let mut size = lanes * steps;
+        let mut strides = BTreeMap::new();
+        for axis in axes.iter().rev() {
+            if axis != format.steps && Some(axis) != format.lanes {
+                strides.insert(axis, size);
+                size = size.saturating_mul(self.extent(axis));
+            }
+        }
+        let (pointer, region) = self.room(axes, size.saturating_mul(2))?;
+        Ok(Packed { pointer, row_bytes: row_bytes.to_string(), strides, region })
+    }
+
+    /// Whether an axis has no absent lanes and is a multiple of `unit` long.
+    pub fn is_whole(&self, axis: Axis, unit: usize) -> bool {
+        self.count(axis) == self.extent(axis).to_string() && self.extent(axis).is_multiple_of(unit)
+    }
+
+    fn pack_computed(&mut self, value: Value, format: Format, packed: &Packed) -> Result<()> {
+        let others: Vec<Axis> = packed.strides.keys().copied().collect();
+        self.nest(&others, None, &mut |this, point| match format.role {
+            Role::Rows => this.pack_rows(value, format, packed, point),
+            Role::Vectors => this.pack_vectors(value, format, packed, point),
+        })
+    }
+
+    fn pack_rows(&mut self, value: Value, format: Format, packed: &Packed, point: &Point) -> Result<()> {
+        let first = self.packed_at(packed, point);
+        let steps = format.steps;
+        let lanes: Vec<Axis> = format.lanes.into_iter().collect();
+        self.nest_from(point, &lanes, None, &mut |this, point| {
+            let lane = format.lanes.and_then(|axis| point.at.get(&axis).cloned());
+            let row = this.packed_row(packed, &first, lane.as_deref().unwrap_or("0"));
+            let count = this.count(steps);
+            let opened = this.text.open_loop("0", &count, &LANES.to_string());
+            let mut val = this.eval_unrounded(value, &mut point.along(steps, &opened.at))?;
+            if !this.is_whole(steps, LANES) {
+                let left = this.text.def(format_args!("sub i64 {count}, {}", opened.at));
+                let mask = this.lanes_below(&left);
+                val = this.text.def(format_args!(
+                    "select <16 x i1> {mask}, <16 x float> {val}, <16 x float> zeroinitializer"
+                ));
+            }
+            let bits = this.text.call(
+                "<16 x bfloat>",
+                "llvm.x86.avx512bf16.cvtneps2bf16.512",
+                &[("<16 x float>", &val)],
+            );
+            let at = &opened.at;
+            let place = this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
+            let tag = Text::tag(packed.region);
+            this.text.line(format_args!("store <16 x bfloat> {bits}, ptr {place}, align 32{tag}"));
+            this.text.close_loop(opened);
+            if this.is_whole(steps, STEPS) {
+                return Ok(());
+            }
+            // The rest of the row's last block of steps.
+            let (from, to) = (this.rounded_up(&count, LANES), this.rounded_up(&count, STEPS));
+            let opened = this.text.open_loop(&from, &to, &LANES.to_string());
+            let at = &opened.at;
+            let place = this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
+            this.text
+                .line(format_args!("store <16 x i16> zeroinitializer, ptr {place}, align 32{tag}"));
+            this.text.close_loop(opened);
+            Ok(())
+        })
+    }
+
+    fn pack_vectors(
+        &mut self,
+        value: Value,
+        format: Format,
+        packed: &Packed,
+        point: &Point,
+    ) -> Result<()> {
+        let first = self.packed_at(packed, point);
+        let lanes = format.lanes.map_or_else(|| "1".into(), |axis| self.count(axis));
+        let opened = self.text.open_loop("0", &lanes, &LANES.to_string());
+        let base = opened.at.clone();
+        let point = match format.lanes {
+            Some(axis) => point.along(axis, &base),
+            None => point.clone(),
+        };
+        let count = self.count(format.steps);
+        let steps = self.text.open_loop("0", &count, "2");
+        let at = steps.at.clone();
+        let even = self.eval_unrounded(value, &mut point.with(format.steps, &at))?;
+        let odd = self.second_of_pair(value, format.steps, &at, &point)?;
+        self.write_pair(packed, &first, &at, &base, [&even, &odd]);
+        self.text.close_loop(steps);
+        self.zero_pairs(format.steps, packed, &first, &base);
+        self.text.close_loop(opened);
+        Ok(())
+    }
+
+    /// A vector of values before they are rounded to bf16, which packing does.
+    pub fn eval_unrounded(&mut self, value: Value, point: &mut Point) -> Result<String> {
+        let cast = self.kernel.def(value).filter(|data| data.op == Op::Cast).map(|data| data.args[0]);
+        let unrounded = cast.filter(|&from| {
+            !self.homes.contains_key(&value) && self.dtype(from) == DType::F32
+        });
+        let val = self.eval_lifted(unrounded.unwrap_or(value), point)?;
+        Ok(self.lift(&val, "float"))
+    }
+
+    /// The value at the step after `at`; zero if there is none.
+    pub fn second_of_pair(
+        &mut self,
+        value: Value,
+        steps: Axis,
+        at: &str,
+        point: &Point,
+    ) -> Result<String> {
+        let next = self.text.def(format_args!("add nuw nsw i64 {at}, 1"));
+        if self.is_whole(steps, 2) {
+            return self.eval_unrounded(value, &mut point.with(steps, &next));
+        }
+        let count = self.count(steps);
+        let there = self.text.def(format_args!("icmp slt i64 {next}, {count}"));
+        let next = self.text.def(format_args!("select i1 {there}, i64 {next}, i64 {at}"));
+        let odd = self.eval_unrounded(value, &mut point.with(steps, &next))?;
+        Ok(self.text.def(format_args!(
+            "select i1 {there}, <16 x float> {odd}, <16 x float> zeroinitializer"
+        )))
+    }
+
+    /// Writes the steps `at` and `at + 1` of the lanes from `base` on.
+    pub fn write_pair(
+        &mut self,
+        packed: &Packed,
+        first: &str,
+        at: &str,
+        base: &str,
+        [even, odd]: [&str; 2],
+    ) {
+        let halves = self.text.call(
+            "<32 x bfloat>",
+            "llvm.x86.avx512bf16.cvtne2ps2bf16.512",
+            &[("<16 x float>", odd), ("<16 x float>", even)],
+        );
+        let order: Vec<String> =
+            (0..LANES).flat_map(|n| [format!("i32 {n}"), format!("i32 {}", n + LANES)]).collect();
+        let pairs = self.text.def(format_args!(
+            "shufflevector <32 x bfloat> {halves}, <32 x bfloat> poison, <32 x i32> <{}>",
+            order.join(", ")
+        ));
+        let row = self.text.def(format_args!("lshr i64 {at}, 1"));
+        let row = self.packed_row(packed, first, &row);
+        let place = self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
+        let tag = Text::tag(packed.region);
+        self.text.line(format_args!("store <32 x bfloat> {pairs}, ptr {place}, align 64{tag}"));
+    }
+
+    /// Zeros for the pairs from the last step to the end of its block.
+    pub fn zero_pairs(&mut self, steps: Axis, packed: &Packed, first: &str, base: &str) {
+        if self.is_whole(steps, STEPS) {
+            return;
+        }
+        let count = self.count(steps);
+        let (from, to) = (self.rounded_up(&count, 2), self.rounded_up(&count, STEPS));
+        let opened = self.text.open_loop(&from, &to, "2");
+        let row = self.text.def(format_args!("lshr i64 {}, 1", opened.at));
+        let row = self.packed_row(packed, first, &row);
+        let place = self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
+        let tag = Text::tag(packed.region);
+        self.text.line(format_args!("store <16 x i32> zeroinitializer, ptr {place}, align 64{tag}"));
+        self.text.close_loop(opened);
+    }
+
+    pub fn rounded_up(&mut self, count: &str, unit: usize) -> String {
+        let up = self.text.def(format_args!("add i64 {count}, {}", unit - 1));
+        self.text.def(format_args!("and i64 {up}, -{unit}"))
+    }
+
+    /// Whether memory most likely has this axis innermost: it is in a load's last index.
+    fn runs_along(&self, value: Value, axis: Axis) -> bool {
+        let last = self.kernel.def(value).and_then(|data| data.args.last());
+        last.is_some_and(|&index| self.axes(index).contains(axis))
+    }
+
+    /// A load of bf16 whose lanes and steps are plain strides, in whole tiles.
+    fn panel(&mut self, value: Value, format: Format) -> Result<Option<Panel>> {
+        let kernel = self.kernel;
+        let (Some(data), Some(lanes)) = (kernel.def(value), format.lanes) else { return Ok(None) };
+        let Op::Load(param) = data.op else { return Ok(None) };
+        let whole_tiles = self.extent(lanes).is_multiple_of(LANES)
+            && self.extent(format.steps).is_multiple_of(STEPS);
+        if self.homes.contains_key(&value)
+            || self.axes(value) != &AxisSet::from_iter([lanes, format.steps])
+            || self.dtype(value) != DType::BF16
+            || !whole_tiles
+        {
+            return Ok(None);
+        }
+        let position = |this: &Self, mine: Axis, other: Axis| {
+            let spans = |n: &usize| this.axes(data.args[*n]).contains(mine);
+            let mut found = (0..data.args.len()).filter(spans);
+            let n = found.next()?;
+            let alone = found.next().is_none() && !this.axes(data.args[n]).contains(other);
+            (alone && this.is_linear(data.args[n], mine)).then_some(n)
+        };
+        let of_lanes = position(self, lanes, format.steps);
+        let of_steps = position(self, format.steps, lanes);
+        let (Some(of_lanes), Some(of_steps)) = (of_lanes, of_steps) else { return Ok(None) };
+        if !(self.runs_along(value, lanes) || self.runs_along(value, format.steps)) {
+            return Ok(None);
+        }
+        self.panel_at(data, param, [(of_lanes, lanes), (of_steps, format.steps)]).map(Some)
+    }
+
+    fn panel_at(&mut self, data: &InstData, param: Param, along: [(usize, Axis); 2]) -> Result<Panel> {
+        let address = self.param_word(param, 0);
+        let base = self.text.def(format_args!("inttoptr i64 {address} to ptr"));
+        let (mut whole, mut offset) = ("true".to_string(), "0".to_string());
+        let mut strides = vec![String::new(); data.args.len()];
+        for (n, &index) in data.args.iter().enumerate() {
+            let at = self.eval(index, &mut Point::default())?.text;
+            let (extent, stride) = (self.dimension(param, n), self.param_word(param, n + 1));
+            let inside = match along.iter().find(|(of, _)| *of == n) {
+                None => self.text.def(format_args!("icmp ult i64 {at}, {extent}")),
+                Some((_, axis)) => {
+                    let (count, lanes) = (self.count(*axis), self.extent(*axis));
+                    let all = self.text.def(format_args!("icmp eq i64 {count}, {lanes}"));
+                    let from = self.text.def(format_args!("icmp sge i64 {at}, 0"));
+                    let room = [("i64", extent.as_str()), ("i64", at.as_str())];
+                    let room = self.text.call("i64", "llvm.ssub.sat.i64", &room);
+                    let to = self.text.def(format_args!("icmp sge i64 {room}, {lanes}"));
+                    let both = self.text.def(format_args!("and i1 {from}, {to}"));
+                    self.text.def(format_args!("and i1 {all}, {both}"))
+                }
+            };
+            whole = self.text.def(format_args!("and i1 {whole}, {inside}"));
+            let part = self.text.def(format_args!("mul i64 {at}, {stride}"));
+            offset = self.text.def(format_args!("add i64 {offset}, {part}"));
+            strides[n] = stride;
+        }
+        let pointer = self.text.def(format_args!("getelementptr i16, ptr {base}, i64 {offset}"));
+        let read_only =
+            matches!(self.kernel.params[param].ty, ParamType::Tensor { mutable: false, .. });
+        let [(lanes, _), (steps, _)] = along;
+        let (lane_stride, step_stride) = (strides[lanes].clone(), strides[steps].clone());
+        Ok(Panel { pointer, lane_stride, step_stride, whole, read_only })
+    }
+
+    /// Moves a panel whose steps, or else whose lanes, are side by side.
+    fn move_panel(&mut self, format: Format, panel: &Panel, along_steps: bool, packed: &Packed) {
+        let lanes = format.lanes.map_or(1, |axis| self.extent(axis));
+        let steps = self.extent(format.steps);
+        let tag = Text::tag(packed.region);
+        // Which way first is as it is written: a block of one row each of what is read.
+        let outer = self.text.open_loop("0", &steps.to_string(), &STEPS.to_string());
+        let inner = self.text.open_loop("0", &lanes.to_string(), &LANES.to_string());
+        let (step, lane) = (outer.at.clone(), inner.at.clone());
+        let source = |this: &mut Self, lane_offset: usize, step_offset: usize| {
+            let lane = this.text.def(format_args!("add i64 {lane}, {lane_offset}"));
+            let step = this.text.def(format_args!("add i64 {step}, {step_offset}"));
+            let lane = this.text.def(format_args!("mul i64 {lane}, {}", panel.lane_stride));
+            let step = this.text.def(format_args!("mul i64 {step}, {}", panel.step_stride));
+            let offset = this.text.def(format_args!("add i64 {lane}, {step}"));
+            this.text.def(format_args!("getelementptr i16, ptr {}, i64 {offset}", panel.pointer))
+        };
+        let target = |this: &mut Self, n: usize| match format.role {
+            Role::Rows => {
+                let row = this.text.def(format_args!("add i64 {lane}, {n}"));
+                let row = this.packed_row(packed, &packed.pointer, &row);
+                this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {step}"))
+            }
+            Role::Vectors => {
+                let row = this.text.def(format_args!("lshr i64 {step}, 1"));
+                let row = this.text.def(format_args!("add i64 {row}, {n}"));
+                let row = this.packed_row(packed, &packed.pointer, &row);
+                this.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {lane}"))
+            }
+        };
+        let mut rows: Vec<String> = if along_steps {
+            // A row is 16 pairs of one lane.
+            let sources: Vec<String> = (0..LANES).map(|n| source(self, n, 0)).collect();
+            sources.iter().map(|at| self.text.def(format_args!("load <16 x i32>, ptr {at}, align 2"))).collect()
+        } else {
+            // A row is one pair of 16 lanes.
+            let pairs = (0..STEPS).step_by(2);
+            let sources: Vec<[String; 2]> =
+                pairs.map(|n| [source(self, 0, n), source(self, 0, n + 1)]).collect();
+            sources.iter().map(|[even, odd]| self.interleaved(even, odd)).collect()
+        };
+        if along_steps != (format.role == Role::Rows) {
+            rows = self.transposed("i32", &rows);
+        }
+        for (n, row) in rows.iter().enumerate() {
+            let place = target(self, n);
+            self.text.line(format_args!("store <16 x i32> {row}, ptr {place}, align 64{tag}"));
+        }
+        self.text.close_loop(inner);
+        self.text.close_loop(outer);
+    }
+}

@@ -1,0 +1,132 @@
+//! Copies from tensors into shared memory: `cp.async` of 16 bytes, or through registers.
+
+use tilec_gpu::gir::{Access, Slot};
+use tilec_ir::Axis;
+use tilec_layout::Layout;
+
+use super::access::{Checks, Plan, VECTOR_BYTES};
+use super::emit::{Emitter, Result};
+use super::words::offset;
+
+impl Emitter<'_> {
+    pub fn copy(
+        &mut self,
+        access: &Access,
+        to: Slot,
+        layout: &Layout<Axis>,
+        is_async: bool,
+    ) -> Result<()> {
+        let plan = self.plan(access, layout)?;
+        if !is_async {
+            let tile = self.load_tile(access, layout)?;
+            return self.put(&tile, plan.elem, layout, to);
+        }
+        if plan.width * plan.elem.size_bytes() as u32 != VECTOR_BYTES {
+            return Err(self.unsupported("an asynchronous copy of other than 16 bytes"));
+        }
+        let slot_bytes = self.slot_bytes(to)?;
+        if !self.has_checks(&plan) {
+            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::None);
+        }
+        let Some(all_inside) = access.all_inside else {
+            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts);
+        };
+        let all_inside = self.uniform(all_inside)?;
+        let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
+        self.text.branch(&all_inside, &then, &otherwise);
+        self.text.begin(&then);
+        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::None)?;
+        self.text.jump(&end);
+        self.text.begin(&otherwise);
+        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts)?;
+        self.text.jump(&end);
+        self.text.begin(&end);
+        Ok(())
+    }
+
+    fn copy_vectors(
+        &mut self,
+        plan: &Plan<'_>,
+        to: Slot,
+        slot_bytes: Option<&str>,
+        checks: Checks,
+    ) -> Result<()> {
+        let buffer = self.program.buffers[to.buf].buffer.clone();
+        let first_byte = self.offset(to.buf);
+        let places = self.shared_vectors(&buffer, first_byte, plan.layout);
+        let bases = self.bases_in_slot(&places, slot_bytes);
+        let first = self.first_copy(plan.layout);
+        for vector in self.vectors(plan, checks)? {
+            let Some(at) = places.registers.iter().position(|r| *r == vector.registers) else {
+                return Err(self.unsupported("a copy whose vectors are not those of its buffer"));
+            };
+            let (base, bytes) = places.offsets[at];
+            let inside = self.inside_buffer(&buffer, plan.layout, vector.registers[0]);
+            let taken = match (&first, inside) {
+                (Some(a), Some(b)) => Some(self.text.early(format_args!("and i1 {a}, {b}"))),
+                (Some(one), None) => Some(one.clone()),
+                (None, other) => other,
+            };
+            let size = self.source_bytes(plan, vector.guard.as_deref(), vector.count.as_deref());
+            self.copy_16_bytes(
+                (&bases[base], bytes),
+                (&vector.pointer, vector.immediate),
+                size.as_deref(),
+                taken.as_deref(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Bytes to read; the rest of 16 is zero.
+    fn source_bytes(
+        &mut self,
+        plan: &Plan<'_>,
+        guard: Option<&str>,
+        count: Option<&str>,
+    ) -> Option<String> {
+        let elem_bytes = plan.elem.size_bytes();
+        match (guard, count) {
+            (_, Some(count)) => Some(self.text.def(format_args!("mul i32 {count}, {elem_bytes}"))),
+            (Some(guard), None) => {
+                Some(self.text.def(format_args!("select i1 {guard}, i32 {VECTOR_BYTES}, i32 0")))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// One copy; nothing happens where `taken` does not hold.
+    fn copy_16_bytes(
+        &mut self,
+        (base, bytes): (&str, i64),
+        (pointer, immediate): (&str, i64),
+        size: Option<&str>,
+        taken: Option<&str>,
+    ) {
+        if let Some(taken) = taken {
+            let (operand, constraint, arg) = match size {
+                Some(size) => (", $3", ",r", format!(", i32 {size}")),
+                None => ("", "", String::new()),
+            };
+            return self.text.line(format_args!(
+                "call void asm sideeffect \"@$2 cp.async.cg.shared.global [$0{}], [$1{}], 16{operand};\", \"r,l,b{constraint},~{{memory}}\"(ptr addrspace(3) {base}, ptr addrspace(1) {pointer}, i1 {taken}{arg})",
+                offset(bytes),
+                offset(immediate),
+            ));
+        }
+        let to = self
+            .text
+            .def(format_args!("getelementptr i8, ptr addrspace(3) {base}, i32 {bytes}"));
+        let from = self
+            .text
+            .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {immediate}"));
+        let args = [("ptr addrspace(3)", to.as_str()), ("ptr addrspace(1)", from.as_str())];
+        match size {
+            Some(size) => {
+                let args = [args[0], args[1], ("i32", size)];
+                self.text.call_void("llvm.nvvm.cp.async.cg.shared.global.16.s", &args);
+            }
+            None => self.text.call_void("llvm.nvvm.cp.async.cg.shared.global.16", &args),
+        }
+    }
+}

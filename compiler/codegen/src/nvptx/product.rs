@@ -1,0 +1,137 @@
+//! Matrix products without tensor cores: one fused multiply-add for each product, operands from shared memory.
+
+use tilec_gpu::gir::{Dot, Operand};
+use tilec_ir::Axis;
+use tilec_layout::{Layout, Place};
+use tilec_vocab::DType;
+
+use super::emit::{Emitter, Result};
+use super::shared::Vectors;
+use super::value::{is_half, llvm_type, pair_type, widen};
+use super::words::{At, SHARED, Unit};
+
+/// An operand, loaded when it is first wanted.
+struct Loaded {
+    elem: DType,
+    places: std::rc::Rc<Vectors>,
+    bases: Vec<String>,
+    /// For each register, its vector and its place there.
+    at: Vec<(usize, usize)>,
+    given: Vec<Option<Vec<String>>>,
+    /// For each register of the result, the register of depth 0.
+    beside: std::rc::Rc<[u32]>,
+    /// Registers of one depth.
+    step: u32,
+}
+
+impl Emitter<'_> {
+    /// Adds every product to its sum.
+    pub fn products(
+        &mut self,
+        layout: &Layout<Axis>,
+        dot: &Dot,
+        sums: &mut [String],
+    ) -> Result<()> {
+        let mut a = self.operand_of_products(layout, dot, dot.a)?;
+        let mut b = self.operand_of_products(layout, dot, dot.b)?;
+        let depth: u32 = dot.over.iter().map(|axis| self.program.extent(*axis)).product();
+        for k in 0..depth {
+            for (register, sum) in sums.iter_mut().enumerate() {
+                let x = a.element(self, register, k);
+                let y = b.element(self, register, k);
+                *sum = self.float_call("llvm.fma.f32", &[&x, &y, sum]);
+            }
+        }
+        Ok(())
+    }
+
+    fn operand_of_products(
+        &mut self,
+        layout: &Layout<Axis>,
+        dot: &Dot,
+        operand: Operand,
+    ) -> Result<Loaded> {
+        let Operand::Shared(slot) = operand else {
+            return Err(self.unsupported("an operand in registers of a product without tensor cores"));
+        };
+        let buffer = self.program.buffers[slot.buf].buffer.clone();
+        let own: Vec<Axis> = buffer.axes().iter().map(|(axis, _)| *axis).collect();
+        let mut beside = layout.clone();
+        for axis in layout.axes().into_iter().filter(|axis| !own.contains(axis)) {
+            beside = beside.without(axis);
+        }
+        let step = beside.count(Place::Register);
+        let map = self
+            .beside_layouts(&beside, layout)
+            .ok_or_else(|| self.unsupported("a product whose operand is not beside its result"))?;
+        let mut fragment = beside;
+        for axis in &dot.over {
+            fragment = fragment.over_registers(*axis, self.program.extent(*axis));
+        }
+        for &(axis, extent) in buffer.axes() {
+            if fragment.extent(axis) > extent {
+                return Err(self.unsupported(format!("a product over more than {} holds", slot.buf)));
+            }
+        }
+        let slot_bytes = self.slot_bytes(slot)?;
+        let places = self.shared_vectors(&buffer, self.offset(slot.buf), &fragment);
+        let bases = self.bases_in_slot(&places, slot_bytes.as_deref());
+        let mut at = vec![(0, 0); fragment.count(Place::Register) as usize];
+        for (vector, registers) in places.registers.iter().enumerate() {
+            for (place, register) in registers.iter().enumerate() {
+                at[*register as usize] = (vector, place);
+            }
+        }
+        let given = vec![None; places.registers.len()];
+        Ok(Loaded { elem: dot.elem, places, bases, at, given, beside: map, step })
+    }
+}
+
+impl Loaded {
+    /// The element beside a register of the result, as `f32`.
+    fn element(&mut self, emitter: &mut Emitter<'_>, register: usize, depth: u32) -> String {
+        let own = self.beside[register] + depth * self.step;
+        let (vector, place) = self.at[own as usize];
+        if let Some(given) = &self.given[vector] {
+            return given[place].clone();
+        }
+        let (base, bytes) = self.places.offsets[vector];
+        let elements = self.places.registers[vector].len();
+        let at = At { space: SHARED, base: &self.bases[base], bytes };
+        let words = emitter.load_words(at, Unit::of(self.elem, elements), "");
+        let given = floats(emitter, self.elem, elements, &words);
+        let one = given[place].clone();
+        self.given[vector] = Some(given);
+        one
+    }
+}
+
+/// The elements in some words of memory, as `f32`.
+fn floats(
+    emitter: &mut Emitter<'_>,
+    elem: DType,
+    elements: usize,
+    words: &[String],
+) -> Vec<String> {
+    let text = &mut emitter.text;
+    if !is_half(elem) {
+        return words
+            .iter()
+            .map(|word| text.def(format_args!("bitcast i32 {word} to float")))
+            .collect();
+    }
+    if elements == 1 {
+        let half = text.def(format_args!("bitcast i16 {} to {}", words[0], llvm_type(elem)));
+        return vec![widen(text, elem, &half)];
+    }
+    let pair = pair_type(elem);
+    let mut out = Vec::with_capacity(elements);
+    for word in words {
+        let both = text.def(format_args!("bitcast i32 {word} to {pair}"));
+        for half in 0..2 {
+            let one = text.def(format_args!("extractelement {pair} {both}, i32 {half}"));
+            out.push(widen(text, elem, &one));
+        }
+    }
+    out
+}

@@ -1,0 +1,188 @@
+//! LLVM IR as text: names, blocks, and a section of the entry block for what is computed once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write};
+
+/// A function body under way.
+#[derive(Default)]
+pub struct Text {
+    /// What depends on the thread and the parameters only: in the entry block, each expression once.
+    early: String,
+    known: BTreeMap<String, String>,
+    /// Lines of the body; reserved ones are filled in later.
+    body: Vec<String>,
+    next: usize,
+    label: String,
+    declarations: BTreeSet<String>,
+    instructions: usize,
+    /// Metadata reference of the place in the source.
+    place: Option<usize>,
+    /// Intrinsics called, by name.
+    intrinsics: BTreeSet<String>,
+}
+
+/// A line to be filled in later.
+#[must_use]
+pub struct Reserved(usize);
+
+impl Text {
+    fn fresh(&mut self, prefix: &str) -> String {
+        self.next += 1;
+        format!("%{prefix}{}", self.next)
+    }
+
+    /// A name for a result that is defined later.
+    pub fn name(&mut self) -> String {
+        self.fresh("t")
+    }
+
+    /// Writes an instruction with a result and names it.
+    pub fn def(&mut self, rhs: impl Display) -> String {
+        let name = self.name();
+        self.line(format_args!("{name} = {rhs}"));
+        name
+    }
+
+    /// Writes an instruction without a result.
+    pub fn line(&mut self, text: impl Display) {
+        self.instructions += 1;
+        let mut line = format!("  {text}");
+        if let Some(place) = self.place {
+            let _ = write!(line, ", !dbg !{place}");
+        }
+        self.body.push(line);
+    }
+
+    /// An expression of thread and parameters: computed once, at the start.
+    pub fn early(&mut self, rhs: impl Display) -> String {
+        let rhs = rhs.to_string();
+        if let Some(name) = self.known.get(&rhs) {
+            return name.clone();
+        }
+        let name = self.fresh("e");
+        let _ = writeln!(self.early, "  {name} = {rhs}");
+        self.instructions += 1;
+        self.known.insert(rhs, name.clone());
+        name
+    }
+
+    /// Whether `name` is a literal or was made by [`Text::early`], or is a parameter.
+    pub fn is_early(&self, name: &str) -> bool {
+        !name.starts_with("%t") && !name.starts_with("%i")
+    }
+
+    /// Where following instructions come from.
+    pub fn set_place(&mut self, place: Option<usize>) {
+        self.place = place;
+    }
+
+    /// Keeps a line free.
+    pub fn reserve(&mut self) -> Reserved {
+        self.body.push(String::new());
+        Reserved(self.body.len() - 1)
+    }
+
+    /// Fills a reserved line.
+    pub fn fill(&mut self, at: &Reserved, text: impl Display) {
+        let line = &mut self.body[at.0];
+        if !line.is_empty() {
+            line.push('\n');
+        }
+        let _ = write!(line, "  {text}");
+        self.instructions += 1;
+    }
+
+    /// Number of instructions so far.
+    pub fn instructions(&self) -> usize {
+        self.instructions
+    }
+
+    /// Calls an intrinsic.
+    pub fn call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let call = self.call_text(ret, name, args);
+        self.def(call)
+    }
+
+    /// Calls an intrinsic that depends on thread and parameters only, once.
+    pub fn early_call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let call = self.call_text(ret, name, args);
+        self.early(call)
+    }
+
+    /// Calls an intrinsic that gives nothing.
+    pub fn call_void(&mut self, name: &str, args: &[(&str, &str)]) {
+        let call = self.call_text("void", name, args);
+        self.line(call);
+    }
+
+    /// Calls an intrinsic at which threads of a warp meet.
+    pub fn meet(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let call = self.call_text(ret, name, args);
+        self.def(format_args!("{call} #1"))
+    }
+
+    /// As [`Text::meet`], without a result.
+    pub fn meet_void(&mut self, name: &str, args: &[(&str, &str)]) {
+        let call = self.call_text("void", name, args);
+        self.line(format_args!("{call} #1"));
+    }
+
+    fn call_text(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let types: Vec<&str> = args.iter().map(|(ty, _)| *ty).collect();
+        self.declarations.insert(format!("declare {ret} @{name}({})", types.join(", ")));
+        self.intrinsics.insert(name.to_string());
+        let args: Vec<String> = args.iter().map(|(ty, value)| format!("{ty} {value}")).collect();
+        format!("call {ret} @{name}({})", args.join(", "))
+    }
+
+    /// Intrinsics called, by name.
+    pub fn intrinsics(&self) -> impl Iterator<Item = &str> {
+        self.intrinsics.iter().map(String::as_str)
+    }
+
+    /// A name for a block.
+    pub fn new_label(&mut self) -> String {
+        self.next += 1;
+        format!("b{}", self.next)
+    }
+
+    /// Starts a block; the one before must have ended.
+    pub fn begin(&mut self, label: &str) {
+        self.body.push(format!("{label}:"));
+        self.label = label.to_string();
+    }
+
+    /// The block being written.
+    pub fn current(&self) -> String {
+        if self.label.is_empty() { "entry".to_string() } else { self.label.clone() }
+    }
+
+    /// Ends a block.
+    pub fn jump(&mut self, label: &str) {
+        self.line(format_args!("br label %{label}"));
+    }
+
+    /// Ends a block with a choice.
+    pub fn branch(&mut self, condition: &str, then: &str, otherwise: &str) {
+        self.line(format_args!("br i1 {condition}, label %{then}, label %{otherwise}"));
+    }
+
+    /// The function: everything between its braces.
+    pub fn body(&self) -> String {
+        let mut out = String::from("entry:\n");
+        out.push_str(&self.early);
+        for line in self.body.iter().filter(|line| !line.is_empty()) {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Declarations of all that is called.
+    pub fn declarations(&self) -> String {
+        self.declarations.iter().fold(String::new(), |mut out, line| {
+            let _ = writeln!(out, "{line}");
+            out
+        })
+    }
+}

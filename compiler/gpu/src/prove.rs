@@ -1,0 +1,146 @@
+//! Small proofs about uniform integers: signs, bounds by a dimension, factors. What is not proven is tested at run time.
+
+use tilec_ir::{BinaryOp, DimId, Imm, Kernel, Op, Value, ValueDef};
+use tilec_vocab::HostExpr;
+
+/// How deep a proof looks.
+const MAX_DEPTH: u32 = 24;
+
+/// What a value may not exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// A literal.
+    Int(i64),
+    /// A run-time dimension, divided by a positive literal and rounded down.
+    Dim(DimId, i64),
+}
+
+fn literal(kernel: &Kernel, value: Value) -> Option<i64> {
+    match kernel.def(value)?.op {
+        Op::Const(Imm::Int(n)) => Some(n),
+        _ => None,
+    }
+}
+
+/// The first value of the counter of a loop, if `value` is one; and what is added to it.
+fn counter(kernel: &Kernel, value: Value) -> Option<(Value, i64)> {
+    let ValueDef::Param(block, 0) = kernel.values[value].def else { return None };
+    let (_, data) = kernel.insts.iter().find(|(_, data)| data.blocks.contains(&block))?;
+    let Op::For(axis) = data.op else { return None };
+    let step = match axis.map(|axis| kernel.axes[axis].extent) {
+        Some(tilec_ir::Extent::Const(lanes)) => lanes,
+        Some(_) => return None,
+        None => 1,
+    };
+    Some((data.args[0], step))
+}
+
+/// Whether a value is never negative.
+pub(crate) fn nonnegative(kernel: &Kernel, value: Value) -> bool {
+    at_least_zero(kernel, value, MAX_DEPTH)
+}
+
+fn at_least_zero(kernel: &Kernel, value: Value, depth: u32) -> bool {
+    if depth == 0 {
+        return false;
+    }
+    let go = |value| at_least_zero(kernel, value, depth - 1);
+    if let Some((first, _)) = counter(kernel, value) {
+        return go(first);
+    }
+    let Some(data) = kernel.def(value) else { return false };
+    let args = &data.args;
+    match data.op {
+        Op::Const(Imm::Int(n)) => n >= 0,
+        Op::Dim(_) | Op::Program(_) => true,
+        Op::Binary(BinaryOp::Add | BinaryOp::Mul | BinaryOp::Min) => go(args[0]) && go(args[1]),
+        Op::Binary(BinaryOp::Max) => go(args[0]) || go(args[1]),
+        Op::Binary(BinaryOp::Div) => go(args[0]) && go(args[1]),
+        Op::Binary(BinaryOp::Rem) => go(args[1]) && go(args[0]),
+        Op::Select => go(args[1]) && go(args[2]),
+        _ => false,
+    }
+}
+
+/// Whether a value never exceeds a bound.
+pub(crate) fn at_most(kernel: &Kernel, value: Value, bound: Bound) -> bool {
+    below(kernel, value, bound, MAX_DEPTH)
+}
+
+fn below(kernel: &Kernel, value: Value, bound: Bound, depth: u32) -> bool {
+    if depth == 0 {
+        return false;
+    }
+    let go = |value| below(kernel, value, bound, depth - 1);
+    let Some(data) = kernel.def(value) else { return false };
+    let args = &data.args;
+    match (&data.op, bound) {
+        (Op::Const(Imm::Int(n)), Bound::Int(most)) => *n <= most,
+        (Op::Const(Imm::Int(n)), Bound::Dim(..)) => *n <= 0,
+        (Op::Dim(dim), Bound::Dim(most, 1)) => *dim == most,
+        (Op::Binary(BinaryOp::Min), _) => go(args[0]) || go(args[1]),
+        (Op::Binary(BinaryOp::Max), _) => go(args[0]) && go(args[1]),
+        (Op::Select, _) => go(args[1]) && go(args[2]),
+        // x / c, where x is at most the dimension.
+        (Op::Binary(BinaryOp::Div), Bound::Dim(dim, by)) => {
+            literal(kernel, args[1]) == Some(by)
+                && below(kernel, args[0], Bound::Dim(dim, 1), depth - 1)
+        }
+        // x * c, where x is at most the bound divided by c.
+        (Op::Binary(BinaryOp::Mul), Bound::Dim(dim, 1)) => {
+            [(0, 1), (1, 0)].into_iter().any(|(x, c)| {
+                literal(kernel, args[c]).is_some_and(|c| {
+                    c > 0 && below(kernel, args[x], Bound::Dim(dim, c), depth - 1)
+                })
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether a scalar index is below a bound: a grid axis as long as the dimension.
+pub(crate) fn less(kernel: &Kernel, value: Value, bound: Bound) -> bool {
+    let Some(data) = kernel.def(value) else { return false };
+    match (&data.op, bound) {
+        (Op::Const(Imm::Int(n)), Bound::Int(end)) => *n < end,
+        (Op::Program(grid_axis), bound) => {
+            match (kernel.grid.get(*grid_axis as usize).map(|axis| &axis.programs), bound) {
+                (Some(HostExpr::Name(name)), Bound::Dim(dim, 1)) => kernel.dims[dim].name == *name,
+                (Some(HostExpr::Int(count)), Bound::Int(end)) => *count <= end,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// A number that divides the value; 0 for one that is 0.
+pub(crate) fn factor(kernel: &Kernel, value: Value) -> u64 {
+    factor_of(kernel, value, MAX_DEPTH)
+}
+
+fn factor_of(kernel: &Kernel, value: Value, depth: u32) -> u64 {
+    if depth == 0 {
+        return 1;
+    }
+    let go = |value| factor_of(kernel, value, depth - 1);
+    if let Some((first, step)) = counter(kernel, value) {
+        return gcd(go(first), step.unsigned_abs());
+    }
+    let Some(data) = kernel.def(value) else { return 1 };
+    let args = &data.args;
+    match data.op {
+        Op::Const(Imm::Int(n)) => n.unsigned_abs(),
+        Op::Binary(BinaryOp::Mul) => go(args[0]).saturating_mul(go(args[1])),
+        Op::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Min | BinaryOp::Max) => {
+            gcd(go(args[0]), go(args[1]))
+        }
+        Op::Select => gcd(go(args[1]), go(args[2])),
+        _ => 1,
+    }
+}
+
+/// The greatest common divisor; of 0 and x, x.
+pub(crate) fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,158 @@
+//! Tile IR to PTX, for devices that run it: the way of a kernel on a GPU after the passes that all targets share.
+//!
+//! ```text
+//! Kernel --passes for GPUs--> Kernel --to_gpu--> Program --nvptx--> PTX
+//! ```
+
+use std::fmt;
+
+use tilec_codegen::nvptx::{self, Target};
+use tilec_gpu::{GpuError, Program};
+use tilec_host::RuntimeError;
+use tilec_host::gpu::PtxCompiler;
+use tilec_ir::Kernel;
+use tilec_passes::pipeline;
+use tilec_vocab::{Artifact, Bug, PtxCode, Specialisation, TensorFacts};
+
+/// The target unless told otherwise: every GPU since it runs its code.
+pub const DEFAULT_TARGET: &str = "sm_80";
+
+/// The knobs that every GPU kernel has, whether its text names them or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// Warps of a CTA, at most.
+    pub warps: u32,
+    /// Slots of each ring of a loop's operands.
+    pub stages: u32,
+}
+
+impl Default for Knobs {
+    fn default() -> Knobs {
+        Knobs { warps: 4, stages: 2 }
+    }
+}
+
+impl Knobs {
+    /// These, but where a kernel declares one of them, its choice.
+    pub fn chosen(self, binding: &Specialisation) -> Knobs {
+        let choice = |name: &str, usual: u32| {
+            let chosen = binding.ints.get(name).and_then(|&value| u32::try_from(value).ok());
+            chosen.unwrap_or(usual)
+        };
+        Knobs { warps: choice("warps", self.warps), stages: choice("stages", self.stages) }
+    }
+}
+
+/// Why there is no PTX for a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The target cannot do it; a sentence that says what, and the repair where there is one.
+    Unsupported(String),
+    /// Our fault.
+    Bug(Bug),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unsupported(what) => f.write_str(what),
+            Error::Bug(bug) => bug.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<GpuError> for Error {
+    fn from(error: GpuError) -> Error {
+        match error {
+            GpuError::Unsupported { what, .. } => Error::Unsupported(what),
+            GpuError::Bug(bug) => Error::Bug(bug),
+        }
+    }
+}
+
+impl From<nvptx::Error> for Error {
+    fn from(error: nvptx::Error) -> Error {
+        match error {
+            nvptx::Error::Unsupported(what) => Error::Unsupported(what.to_string()),
+            nvptx::Error::Llvm(words) => Error::Bug(Bug::new("nvptx", words)),
+        }
+    }
+}
+
+impl From<Bug> for Error {
+    fn from(bug: Bug) -> Error {
+        Error::Bug(bug)
+    }
+}
+
+/// How to make PTX.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Knobs, where the kernel does not declare them.
+    pub knobs: Knobs,
+    /// Passes to leave out.
+    pub pipeline: pipeline::Options,
+}
+
+/// What is taken for granted of arguments that nobody has seen yet: rows of whole, aligned 16-byte pieces.
+pub fn usual_facts(kernel: &Kernel) -> Vec<TensorFacts> {
+    vec![TensorFacts { rows_of_16_bytes: true }; kernel.params.len()]
+}
+
+/// The target of this name.
+///
+/// # Errors
+///
+/// There is none.
+pub fn target(name: &str) -> Result<&'static Target, Error> {
+    Target::named(name).ok_or_else(|| {
+        let known: Vec<&str> = nvptx::TARGETS.iter().map(|target| target.name).collect();
+        Error::Unsupported(format!("there is no target `{name}`; there are {}", known.join(", ")))
+    })
+}
+
+/// A specialised, optimised kernel as a program for one CTA.
+///
+/// # Errors
+///
+/// What a GPU target does not do.
+pub fn program(
+    kernel: &Kernel,
+    facts: &[TensorFacts],
+    knobs: Knobs,
+    options: &Options,
+) -> Result<Program, Error> {
+    let kernel = tilec_passes::for_gpu(kernel, &options.pipeline)?;
+    let usual = tilec_gpu::Options::new(facts.to_vec());
+    let options = tilec_gpu::Options { warps: knobs.warps, stages: knobs.stages, ..usual };
+    Ok(tilec_gpu::to_gpu(&kernel, &options)?)
+}
+
+/// A compiler for devices that run PTX.
+#[derive(Clone, Debug, Default)]
+pub struct Compiler(pub Options);
+
+impl PtxCompiler for Compiler {
+    fn compile(
+        &self,
+        artifact: &Artifact,
+        facts: &[TensorFacts],
+        target: &str,
+    ) -> Result<PtxCode, RuntimeError> {
+        let kernel = tilec_ir::loaded(artifact, "ptx")?;
+        let knobs = self.0.knobs.chosen(&artifact.specialisation);
+        let code = crate::target(target).and_then(|target| {
+            let program = program(&kernel, facts, knobs, &self.0)?;
+            Ok(nvptx::compile(&program, target)?.code)
+        });
+        code.map_err(|error| match error {
+            Error::Bug(bug) => RuntimeError::Bug(bug),
+            Error::Unsupported(what) => {
+                let message = format!("kernel `{}`: {what}", kernel.name);
+                RuntimeError::Device { device: target.to_owned(), message }
+            }
+        })
+    }
+}
