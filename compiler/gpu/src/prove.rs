@@ -1,7 +1,7 @@
 //! Small proofs about uniform integers: signs, bounds by a dimension, factors. What is not proven is tested at run time.
 
 use tilec_ir::{BinaryOp, DimId, Imm, Kernel, Op, Value, ValueDef};
-use tilec_vocab::HostExpr;
+use tilec_vocab::{HostExpr, HostOp};
 
 /// How deep a proof looks.
 const MAX_DEPTH: u32 = 24;
@@ -98,7 +98,8 @@ fn below(kernel: &Kernel, value: Value, bound: Bound, depth: u32) -> bool {
     }
 }
 
-/// Whether a scalar index is below a bound: a grid axis as long as the dimension.
+/// Whether a scalar index is below a bound: a grid axis as long as the dimension, or the number of its group where the
+/// kernel requires that groups are whole.
 pub(crate) fn less(kernel: &Kernel, value: Value, bound: Bound) -> bool {
     let Some(data) = kernel.def(value) else { return false };
     match (&data.op, bound) {
@@ -110,8 +111,30 @@ pub(crate) fn less(kernel: &Kernel, value: Value, bound: Bound) -> bool {
                 _ => false,
             }
         }
+        // x / (H / G) < G where x < H and H is a multiple of G.
+        (Op::Binary(BinaryOp::Div), Bound::Dim(groups, 1)) => {
+            let Some(size) = kernel.def(data.args[1]) else { return false };
+            let dim = |value: Value| match kernel.def(value)?.op {
+                Op::Dim(dim) => Some(dim),
+                _ => None,
+            };
+            let [all, by] = size.args[..] else { return false };
+            let Some(all) = dim(all) else { return false };
+            size.op == Op::Binary(BinaryOp::Div)
+                && dim(by) == Some(groups)
+                && is_multiple(kernel, all, groups)
+                && less(kernel, data.args[0], Bound::Dim(all, 1))
+        }
         _ => false,
     }
+}
+
+/// Whether the kernel requires a dimension to be a multiple of another: `H % G == 0`.
+fn is_multiple(kernel: &Kernel, of: DimId, by: DimId) -> bool {
+    let name = |dim: DimId| HostExpr::Name(kernel.dims[dim].name.clone());
+    let rest = HostExpr::binary(HostOp::Rem, name(of), name(by));
+    let wanted = HostExpr::binary(HostOp::Eq, rest, HostExpr::Int(0));
+    kernel.requires.iter().any(|require| require.expr == wanted)
 }
 
 /// A number that divides the value; 0 for one that is 0.

@@ -59,7 +59,7 @@ impl Call {
 
     /// The device.
     pub fn open(&self) -> Result<Box<dyn Device>, Failure> {
-        self.device.open(self.threads.map(Into::into))
+        self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())
     }
 
     /// The arguments.

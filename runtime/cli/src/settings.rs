@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use tilec_driver::Options;
-use tilec_ir::Kernel;
 use tilec_passes::{PASSES, pipeline};
-use tilec_ptx::Knobs;
+use tilec_ptx::SetKnobs;
 
 use crate::args::Setting;
 use crate::failure::Failure;
+
+/// Knobs that every GPU kernel has, whether its text names them or not, and what they can be.
+const GPU_KNOBS: [(&str, &[i64]); 2] =
+    [("warps", &[1, 2, 4, 8, 16]), ("stages", &[1, 2, 3, 4, 5, 6, 7, 8])];
 
 /// How to compile.
 #[derive(Debug, clap::Args)]
@@ -23,15 +26,37 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Knobs and constants by name.
+    /// Knobs and constants by name, but for those that every GPU kernel has.
     pub fn knobs(&self) -> Result<BTreeMap<String, i64>, Failure> {
         let mut knobs = BTreeMap::new();
-        for Setting { name, value } in &self.knobs {
+        let own = |setting: &&Setting| !GPU_KNOBS.iter().any(|(name, _)| *name == setting.name);
+        for Setting { name, value } in self.knobs.iter().filter(own) {
             if knobs.insert(name.clone(), *value).is_some() {
                 return Err(Failure::Usage(format!("--knob {name} is given twice")));
             }
         }
         Ok(knobs)
+    }
+
+    /// How PTX is made, where it is.
+    pub fn gpu(&self) -> Result<tilec_ptx::Options, Failure> {
+        let set = |name: &str, allowed: &[i64]| {
+            let mut given = self.knobs.iter().filter(|setting| setting.name == name);
+            match (given.next(), given.next()) {
+                (None, _) => Ok(None),
+                (Some(_), Some(_)) => Err(Failure::Usage(format!("--knob {name} is given twice"))),
+                (Some(setting), None) if allowed.contains(&setting.value) => {
+                    Ok(u32::try_from(setting.value).ok())
+                }
+                (Some(setting), None) => Err(Failure::Usage(format!(
+                    "knob `{name}` cannot be {}; it is one of {allowed:?}",
+                    setting.value
+                ))),
+            }
+        };
+        let [(warps, some_warps), (stages, some_stages)] = GPU_KNOBS;
+        let knobs = SetKnobs { warps: set(warps, some_warps)?, stages: set(stages, some_stages)? };
+        Ok(tilec_ptx::Options { knobs, pipeline: self.options()?.pipeline })
     }
 
     /// Whether the pipeline is not the usual one.
@@ -53,24 +78,4 @@ impl Settings {
 pub fn no_such_pass(name: &str) -> Failure {
     let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
     Failure::Usage(format!("there is no pass `{name}`; there are {known}"))
-}
-
-/// Takes the knobs that every GPU kernel has out of those given, unless the kernel declares them itself.
-pub fn gpu_knobs(kernel: &Kernel, knobs: &mut BTreeMap<String, i64>) -> Result<Knobs, Failure> {
-    let usual = Knobs::default();
-    let mut take = |name: &str, usual: u32, allowed: &[i64]| {
-        let declared = kernel.generics.values().any(|generic| generic.name == name);
-        let value = if declared { knobs.get(name).copied() } else { knobs.remove(name) };
-        match value {
-            None => Ok(usual),
-            Some(value) if allowed.contains(&value) => Ok(u32::try_from(value).unwrap_or(usual)),
-            Some(value) => Err(Failure::Usage(format!(
-                "knob `{name}` cannot be {value}; it is one of {allowed:?}"
-            ))),
-        }
-    };
-    Ok(Knobs {
-        warps: take("warps", usual.warps, &[1, 2, 4, 8, 16])?,
-        stages: take("stages", usual.stages, &[1, 2, 3, 4, 5, 6, 7, 8])?,
-    })
 }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tilec_cpu::CpuDevice;
 use tilec_host::Device;
+use tilec_host::gpu::PtxCompiler;
+use tilec_ptxsim::Config;
+use tilec_sim::SimDevice;
 use tilec_verify::InterpDevice;
 
 use crate::failure::Failure;
@@ -26,8 +30,8 @@ type Attempt = Result<Box<dyn Device>, String>;
 
 /// How to get at a device.
 enum Way {
-    /// The device of this number, on so many threads.
-    Open(fn(u32, Option<usize>) -> Attempt),
+    /// The device of this number, on so many threads, with PTX made so.
+    Open(fn(u32, Option<usize>, &tilec_ptx::Options) -> Attempt),
     /// Not in this version, and why.
     No(&'static str),
 }
@@ -38,7 +42,7 @@ static KINDS: &[Kind] = &[
         name: "cpu",
         numbered: false,
         processor: true,
-        way: Way::Open(|_, threads| match CpuDevice::new(threads) {
+        way: Way::Open(|_, threads, _| match CpuDevice::new(threads) {
             Ok(device) => Ok(Box::new(device)),
             Err(error) => Err(error.to_string()),
         }),
@@ -47,7 +51,7 @@ static KINDS: &[Kind] = &[
         name: "interp",
         numbered: false,
         processor: false,
-        way: Way::Open(|_, _| Ok(Box::new(InterpDevice))),
+        way: Way::Open(|_, _, _| Ok(Box::new(InterpDevice))),
     },
     Kind {
         name: "cuda",
@@ -59,7 +63,15 @@ static KINDS: &[Kind] = &[
         name: "sim",
         numbered: false,
         processor: false,
-        way: Way::No("it runs PTX, which the compiler does not write yet"),
+        way: Way::Open(|_, threads, ptx| {
+            let threads = threads.unwrap_or_else(|| {
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+            });
+            let config = Config { threads, ..Config::default() };
+            let options = tilec_sim::Options { config, ..tilec_sim::Options::default() };
+            let compiler: Arc<dyn PtxCompiler> = Arc::new(tilec_ptx::Compiler(ptx.clone()));
+            Ok(Box::new(SimDevice::new(options, Some(compiler))))
+        }),
     },
 ];
 
@@ -90,9 +102,13 @@ pub fn present() -> Vec<Target> {
 }
 
 impl Target {
-    /// The device; `threads` limits how many run at one time.
-    pub fn open(self, threads: Option<usize>) -> Result<Box<dyn Device>, Failure> {
-        self.attempt(threads).map_err(|missing| {
+    /// The device; `threads` limits how many run at one time, `ptx` says how code for it is made where it takes PTX.
+    pub fn open(
+        self,
+        threads: Option<usize>,
+        ptx: &tilec_ptx::Options,
+    ) -> Result<Box<dyn Device>, Failure> {
+        self.attempt(threads, ptx).map_err(|missing| {
             let text =
                 format!("device {self} is not available: {missing}; use --device {}", default());
             Failure::Target(text)
@@ -101,12 +117,12 @@ impl Target {
 
     /// What is missing for it to run; none if nothing is.
     pub fn missing(self) -> Option<String> {
-        self.attempt(None).err()
+        self.attempt(None, &tilec_ptx::Options::default()).err()
     }
 
-    fn attempt(self, threads: Option<usize>) -> Attempt {
+    fn attempt(self, threads: Option<usize>, ptx: &tilec_ptx::Options) -> Attempt {
         match self.kind.way {
-            Way::Open(open) => open(self.ordinal, threads),
+            Way::Open(open) => open(self.ordinal, threads, ptx),
             Way::No(why) => Err(why.to_owned()),
         }
     }

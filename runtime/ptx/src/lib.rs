@@ -32,14 +32,27 @@ impl Default for Knobs {
     }
 }
 
-impl Knobs {
-    /// These, but where a kernel declares one of them, its choice.
+/// Knobs that the user set; they win over what a kernel declares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetKnobs {
+    /// Warps of a CTA, at most.
+    pub warps: Option<u32>,
+    /// Slots of each ring.
+    pub stages: Option<u32>,
+}
+
+impl SetKnobs {
+    /// What was set, else what the kernel's specialisation says, else the usual.
     pub fn chosen(self, binding: &Specialisation) -> Knobs {
-        let choice = |name: &str, usual: u32| {
-            let chosen = binding.ints.get(name).and_then(|&value| u32::try_from(value).ok());
-            chosen.unwrap_or(usual)
+        let usual = Knobs::default();
+        let choice = |set: Option<u32>, name: &str, usual: u32| {
+            let declared = || binding.ints.get(name).and_then(|&value| u32::try_from(value).ok());
+            set.or_else(declared).unwrap_or(usual)
         };
-        Knobs { warps: choice("warps", self.warps), stages: choice("stages", self.stages) }
+        Knobs {
+            warps: choice(self.warps, "warps", usual.warps),
+            stages: choice(self.stages, "stages", usual.stages),
+        }
     }
 }
 
@@ -90,8 +103,8 @@ impl From<Bug> for Error {
 /// How to make PTX.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Knobs, where the kernel does not declare them.
-    pub knobs: Knobs,
+    /// Knobs that the user set.
+    pub knobs: SetKnobs,
     /// Passes to leave out.
     pub pipeline: pipeline::Options,
 }

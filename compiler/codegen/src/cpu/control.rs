@@ -6,7 +6,7 @@ use super::emit::{Buffer, Emitter, Home, Lanes, Result};
 use super::eval::{Point, Val};
 
 /// What a loop carries.
-enum Carried {
+pub(super) enum Carried {
     Scalar { slot: String, ty: &'static str },
     Tile(Buffer),
 }
@@ -15,7 +15,12 @@ impl<'k> Emitter<'k> {
     /// Writes a block and gives what it yields.
     pub fn block(&mut self, block: Block) -> Result<&'k [Value]> {
         let kernel = self.kernel;
-        let insts = &kernel.blocks[block].insts;
+        self.instructions(&kernel.blocks[block].insts)
+    }
+
+    /// Writes instructions of one block and gives what the last of them yields.
+    pub fn instructions(&mut self, insts: &[Inst]) -> Result<&'k [Value]> {
+        let kernel = self.kernel;
         for (n, &inst) in insts.iter().enumerate() {
             let data = &kernel.insts[inst];
             self.check_size()?;
@@ -165,8 +170,7 @@ impl<'k> Emitter<'k> {
             let home = self.home_of(carried);
             self.homes.insert(param, home);
         }
-        let yielded = self.block(body)?;
-        self.assign(yielded, &carried)?;
+        self.loop_body(body, &carried)?;
         self.text.close_wide_loop(opened);
         for (&result, carried) in data.results.iter().zip(&carried) {
             let home = self.home_of(carried);
@@ -206,7 +210,7 @@ impl<'k> Emitter<'k> {
 
     /// Writes what an iteration yields over what the next one reads, each in place where nothing that is still
     /// to be computed reads it.
-    fn assign(&mut self, yielded: &[Value], carried: &[Carried]) -> Result<()> {
+    pub fn assign(&mut self, yielded: &[Value], carried: &[Carried]) -> Result<()> {
         let mut scalars = Vec::new();
         let mut tiles = Vec::new();
         for (&value, carried) in yielded.iter().zip(carried) {

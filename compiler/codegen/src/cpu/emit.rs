@@ -156,6 +156,8 @@ pub(super) struct Emitter<'k> {
     pub packed: BTreeMap<(Value, Format), Packed>,
     /// Values that a pass over another has made.
     pub swept: BTreeSet<Value>,
+    /// The axis that is done in strips just now, and how long those are.
+    pub strip: Option<(Axis, usize)>,
     /// Where each parameter starts in `params`, in words.
     words: Vec<usize>,
     first_dim: usize,
@@ -182,6 +184,7 @@ impl<'k> Emitter<'k> {
             homes: BTreeMap::new(),
             packed: BTreeMap::new(),
             swept: BTreeSet::new(),
+            strip: None,
             words,
             first_dim: next,
             scratch: 0,
@@ -221,6 +224,9 @@ impl<'k> Emitter<'k> {
     }
 
     pub fn extent(&self, axis: Axis) -> usize {
+        if let Some((_, width)) = self.strip.filter(|(strip, _)| *strip == axis) {
+            return width;
+        }
         match self.kernel.axes[axis].extent {
             Extent::Const(lanes) => usize::try_from(lanes).unwrap_or(1),
             Extent::Generic(_) | Extent::Dim(_) => 1,

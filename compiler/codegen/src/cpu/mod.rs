@@ -30,6 +30,7 @@ mod math;
 mod pack;
 mod pairs;
 mod reduce;
+mod strip;
 mod sweep;
 mod text;
 mod transpose;

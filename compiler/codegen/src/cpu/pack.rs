@@ -27,8 +27,8 @@ pub(super) struct Packed {
     /// Bytes from one row to the next: a row is a lane, or two steps.
     pub row_bytes: String,
     /// Of the axes that are neither lanes nor steps, in elements.
-    strides: BTreeMap<Axis, usize>,
-    region: usize,
+    pub strides: BTreeMap<Axis, usize>,
+    pub region: usize,
 }
 
 /// A block of a tensor: lanes and steps as plain strides from its first element.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use tilec_gpu::gir::{Access, Val};
-use tilec_ir::{Axis, Param};
+use tilec_ir::Axis;
 use tilec_layout::{Layout, Place};
 use tilec_vocab::DType;
 
@@ -38,8 +38,8 @@ pub struct Vector {
 /// How much of an access is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// Nothing: all is inside.
-    None,
+    /// All is inside: only lanes that the layout has and the axis has not.
+    Extents,
     /// Every vector; one that can be there in part is cut into elements.
     Elements,
     /// Every vector; one that can be there in part has a count.
@@ -63,6 +63,8 @@ pub struct Plan<'a> {
     /// Whether a vector may be there in part.
     partial: bool,
     conditions: Vec<Condition>,
+    /// What must hold even where everything is inside.
+    extents: Vec<Condition>,
 }
 
 /// What must hold for an element to be there.
@@ -99,10 +101,14 @@ impl<'a> Emitter<'a> {
             width = 1;
         }
         width = 1 << width.ilog2();
-        let conditions = self.conditions(access, layout);
+        let (conditions, extents) = self.conditions(access, layout);
+        let partial = false;
         let mut plan =
-            Plan { access, layout, elem, mutable, strides, along, width, partial: false, conditions };
-        plan.partial = width > 1 && plan.conditions.iter().any(|c| self.varies(&plan, c));
+            Plan { access, layout, elem, mutable, strides, along, width, partial, conditions, extents };
+        if plan.extents.iter().any(|c| self.varies(&plan, c)) {
+            plan.width = 1;
+        }
+        plan.partial = plan.width > 1 && plan.conditions.iter().any(|c| self.varies(&plan, c));
         Ok(plan)
     }
 
@@ -122,11 +128,19 @@ impl<'a> Emitter<'a> {
         (!elsewhere).then_some(axis)
     }
 
-    fn conditions(&self, access: &Access, layout: &Layout<Axis>) -> Vec<Condition> {
-        let mut out = Vec::new();
+    /// What must hold, and what must hold even where everything is inside.
+    fn conditions(
+        &self,
+        access: &Access,
+        layout: &Layout<Axis>,
+    ) -> (Vec<Condition>, Vec<Condition>) {
+        let (mut out, mut extents) = (Vec::new(), Vec::new());
         for axis in layout.axes() {
             let (extent, covered) = (self.program.extent(axis), layout.extent(axis));
             let present = access.present.iter().find(|(a, _)| *a == axis);
+            if covered > extent {
+                extents.push(Condition::Lane { axis, limit: Limit::Const(extent) });
+            }
             let limit = match present {
                 Some((_, lanes)) => Limit::Present(*lanes, extent),
                 None if covered > extent => Limit::Const(extent),
@@ -135,7 +149,7 @@ impl<'a> Emitter<'a> {
             out.push(Condition::Lane { axis, limit });
         }
         out.extend((0..access.dims.len()).filter(|d| access.dims[*d].check).map(Condition::Dim));
-        out
+        (out, extents)
     }
 
     /// Whether a condition can hold for a part of a vector.
@@ -153,9 +167,17 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Whether anything is checked.
+    /// Whether anything is checked that may hold for all.
     pub fn has_checks(&self, plan: &Plan<'_>) -> bool {
-        !plan.conditions.is_empty()
+        plan.conditions.len() > plan.extents.len()
+            || plan.conditions.iter().any(|c| {
+                matches!(c, Condition::Dim(_) | Condition::Lane { limit: Limit::Present(..), .. })
+            })
+    }
+
+    /// What to check where there is one way only.
+    pub fn checks(&self, plan: &Plan<'_>) -> Checks {
+        if self.has_checks(plan) { Checks::Elements } else { Checks::Extents }
     }
 
     /// Whether vectors must be cut for their checks.
@@ -178,7 +200,7 @@ impl<'a> Emitter<'a> {
         let mut pointers: BTreeMap<Steps, String> = BTreeMap::new();
         let mut last: (Steps, String) = (vec![0; plan.strides.len()], base);
         pointers.insert(last.0.clone(), last.1.clone());
-        let guards = if checks == Checks::None { None } else { Some(self.guards(plan)?) };
+        let guards = self.guards(plan, checks)?;
         let mut gathered: BTreeMap<(Steps, Vec<String>), String> = BTreeMap::new();
         let mut out = Vec::with_capacity(runs.len());
         for run in runs {
@@ -211,10 +233,7 @@ impl<'a> Emitter<'a> {
                     }
                 }
             };
-            let (guard, count) = match &guards {
-                None => (None, None),
-                Some(guards) => self.guard(plan, guards, &run, checks)?,
-            };
+            let (guard, count) = self.guard(plan, &guards, &run, checks);
             let immediate = offsets.immediate * elem_bytes;
             out.push(Vector { registers: run, pointer, immediate, guard, count });
         }
@@ -330,9 +349,10 @@ impl<'a> Emitter<'a> {
     }
 
     /// What the conditions of all registers share.
-    fn guards(&mut self, plan: &Plan<'_>) -> Result<Vec<Guard>> {
+    fn guards(&mut self, plan: &Plan<'_>, checks: Checks) -> Result<Vec<Guard>> {
         let mut out = Vec::new();
-        for condition in &plan.conditions {
+        let all = if checks == Checks::Extents { &plan.extents } else { &plan.conditions };
+        for condition in all {
             out.push(match condition {
                 Condition::Lane { axis, limit } => self.lane_guard(plan, *axis, limit)?,
                 Condition::Dim(d) => self.dim_guard(plan, *d)?,
@@ -395,7 +415,7 @@ impl<'a> Emitter<'a> {
         guards: &[Guard],
         run: &[u32],
         checks: Checks,
-    ) -> Result<(Option<String>, Option<String>)> {
+    ) -> (Option<String>, Option<String>) {
         let first = run[0] as usize;
         let counted = checks == Checks::Counts && plan.partial && run.len() > 1;
         let mut all: Option<String> = None;
@@ -447,18 +467,13 @@ impl<'a> Emitter<'a> {
             };
             count = Some(left);
         }
-        Ok((all, count))
+        (all, count)
     }
 
     fn fewer(&mut self, count: Option<String>, left: &str) -> String {
         let Some(count) = count else { return left.to_string() };
         let less = self.text.def(format_args!("icmp slt i32 {left}, {count}"));
         self.text.def(format_args!("select i1 {less}, i32 {left}, i32 {count}"))
-    }
-
-    /// The parameter that an access is to is never written, so that what it holds may be cached.
-    pub fn is_constant(&self, param: Param) -> Result<bool> {
-        Ok(!self.tensor_type(param)?.2)
     }
 }
 

@@ -4,7 +4,7 @@ use tilec_gpu::gir::Val;
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
-use super::value::{Value, is_half};
+use super::value::is_half;
 
 impl Emitter<'_> {
     pub fn cast(&mut self, result: Val, x: Val) -> Result<()> {
@@ -92,16 +92,5 @@ impl Emitter<'_> {
         let moved = text.def(format_args!("add i32 {raw}, {step}"));
         let kept = text.def(format_args!("select i1 {keep}, i32 {raw}, i32 {moved}"));
         text.def(format_args!("bitcast i32 {kept} to float"))
-    }
-
-    /// What a uniform value is in every register of a layout, or the tile itself.
-    pub fn copies(&mut self, value: Val, registers: usize) -> Result<Vec<String>> {
-        match self.value(value)? {
-            Value::Uniform(name) => Ok(vec![name; registers]),
-            Value::Tile(tile) => {
-                let elem = self.elem(value);
-                Ok(self.registers(&tile, elem, false))
-            }
-        }
     }
 }

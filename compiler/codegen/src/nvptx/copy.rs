@@ -26,7 +26,7 @@ impl Emitter<'_> {
         }
         let slot_bytes = self.slot_bytes(to)?;
         if !self.has_checks(&plan) {
-            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::None);
+            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents);
         }
         let Some(all_inside) = access.all_inside else {
             return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts);
@@ -35,7 +35,7 @@ impl Emitter<'_> {
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
         self.text.begin(&then);
-        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::None)?;
+        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents)?;
         self.text.jump(&end);
         self.text.begin(&otherwise);
         self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts)?;

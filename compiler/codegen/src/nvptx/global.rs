@@ -33,14 +33,14 @@ impl Emitter<'_> {
     pub fn load_tile(&mut self, access: &Access, layout: &Layout<Axis>) -> Result<Tile> {
         let plan = self.plan(access, layout)?;
         let Some(all_inside) = self.two_ways(&plan) else {
-            let checks = if self.has_checks(&plan) { Checks::Elements } else { Checks::None };
+            let checks = self.checks(&plan);
             return self.load_vectors(&plan, checks);
         };
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
         self.text.begin(&then);
-        let fast = self.load_vectors(&plan, Checks::None)?;
+        let fast = self.load_vectors(&plan, Checks::Extents)?;
         self.text.jump(&end);
         self.text.begin(&otherwise);
         let slow = self.load_vectors(&plan, Checks::Elements)?;
@@ -91,14 +91,14 @@ impl Emitter<'_> {
         let (tile, layout, elem) = self.stored(access, value)?;
         let plan = self.plan(access, &layout)?;
         let Some(all_inside) = self.two_ways(&plan) else {
-            let checks = if self.has_checks(&plan) { Checks::Elements } else { Checks::None };
+            let checks = self.checks(&plan);
             return self.store_vectors(&plan, &tile, elem, checks);
         };
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
         self.text.begin(&then);
-        self.store_vectors(&plan, &tile, elem, Checks::None)?;
+        self.store_vectors(&plan, &tile, elem, Checks::Extents)?;
         self.text.jump(&end);
         self.text.begin(&otherwise);
         self.store_vectors(&plan, &tile, elem, Checks::Elements)?;
@@ -156,7 +156,7 @@ impl Emitter<'_> {
         let access = Access { vector: 1, ..access.clone() };
         let plan = self.plan(&access, &layout)?;
         let first = self.first_copy(&layout);
-        let checks = if self.has_checks(&plan) { Checks::Elements } else { Checks::None };
+        let checks = self.checks(&plan);
         for vector in self.vectors(&plan, checks)? {
             let Vector { registers, pointer, immediate, guard, .. } = &vector;
             let mut x = tile.register(&mut self.text, elem, registers[0] as usize);

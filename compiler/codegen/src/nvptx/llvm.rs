@@ -22,7 +22,8 @@ use super::entry::parameters;
 use super::target::Target;
 
 /// What is left to do to code that is nearly final: common subexpressions, folding, dead code.
-const PASSES: &str = "function(early-cse,instcombine<no-verify-fixpoint>,early-cse,adce)";
+const PASSES: &str =
+    "function(early-cse,instcombine<no-verify-fixpoint>,loop-mssa(licm),early-cse,adce)";
 
 const TRIPLE: &str = "nvptx64-nvidia-cuda";
 

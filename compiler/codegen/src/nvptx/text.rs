@@ -66,11 +66,6 @@ impl Text {
         name
     }
 
-    /// Whether `name` is a literal or was made by [`Text::early`], or is a parameter.
-    pub fn is_early(&self, name: &str) -> bool {
-        !name.starts_with("%t") && !name.starts_with("%i")
-    }
-
     /// Where following instructions come from.
     pub fn set_place(&mut self, place: Option<usize>) {
         self.place = place;

@@ -38,7 +38,7 @@ impl Args {
     /// Prints the list.
     pub fn run(self) -> Outcome {
         let devices: Vec<Row> = target::all()
-            .map(|target| match target.open(None) {
+            .map(|target| match target.open(None, &tilec_ptx::Options::default()) {
                 Ok(device) => {
                     let info = device.info();
                     let (units, features) = (info.units, info.features);

@@ -118,7 +118,7 @@ fn device(target: Target) -> Check {
     if let Some(missing) = target.missing() {
         return Check::new(name, Status::Missing, missing);
     }
-    let result = target.open(None).and_then(|device| {
+    let result = target.open(None, &tilec_ptx::Options::default()).and_then(|device| {
         self_test(device.as_ref())?;
         Ok(device.info())
     });

@@ -130,18 +130,17 @@ impl Args {
         &self,
         module: &Module<tilec_ir::Tile>,
         options: &Options,
-        mut knobs: BTreeMap<String, i64>,
+        knobs: BTreeMap<String, i64>,
     ) -> Result<tilec_gpu::Program, Failure> {
         let kernel = kernel(module, self.kernel.as_deref())?;
-        let gpu = crate::settings::gpu_knobs(kernel, &mut knobs)?;
         let binding = self.binding(kernel, knobs)?;
         let kernel = self.optimise(kernel, &binding, options)?;
         let mut facts = tilec_ptx::usual_facts(&kernel);
         if self.strided {
             facts.fill(TensorFacts::default());
         }
-        let ways = tilec_ptx::Options { knobs: gpu, pipeline: options.pipeline.clone() };
-        Ok(tilec_ptx::program(&kernel, &facts, gpu, &ways)?)
+        let gpu = self.settings.gpu()?;
+        Ok(tilec_ptx::program(&kernel, &facts, gpu.knobs.chosen(&binding), &gpu)?)
     }
 
     /// Whether the IR is wanted as the front end leaves it.

@@ -122,7 +122,7 @@ impl Args {
     pub fn run(self, talk: Talk) -> Outcome {
         watchdog::start(self.timeout, talk);
         // What can be known to fail is found before the work, not after.
-        let device = self.device.open(self.threads.map(Into::into))?;
+        let device = self.device.open(self.threads.map(Into::into), &self.settings.gpu()?)?;
         let options = self.settings.options()?;
         for output in &self.outputs {
             files::check_writable(&output.place.path)?;
