@@ -4,13 +4,14 @@
 CARGO ?= cargo
 TILEC := target/release/tilec
 
-.PHONY: help setup build demo test lint fmt fuzz clean
+.PHONY: help setup build demo test lint fmt fuzz tools clean
 
 help:
 	@echo "make demo   build tilec and run attention on a real model's Q, K, V, checked against PyTorch"
 	@echo "make test   every test of the workspace"
 	@echo "make lint   formatting and clippy"
 	@echo "make fuzz   200,000 seeded hostile inputs through every reader of text"
+	@echo "make tools  install NVIDIA's ptxas and nvdisasm, for tilec emit --to sass"
 	@echo "make setup  install LLVM 22 and a C linker where apt-get is at hand"
 
 setup:
@@ -32,6 +33,11 @@ lint: setup
 
 fuzz: setup
 	TILEC_FUZZ_CASES=200000 $(CARGO) test --release -p tilec-syntax -p tilec-tests -- fuzz
+
+# From the wheels of PyPI, into a virtual environment where tilec looks for them; neither a GPU nor CUDA is needed.
+tools:
+	python3 -m venv target/tools
+	target/tools/bin/pip install --quiet --no-deps nvidia-cuda-nvcc nvidia-cuda-nvdisasm
 
 clean:
 	$(CARGO) clean

@@ -1,6 +1,7 @@
 //! The harness of the text-driven suites: finding files, and comparing a text with the one that
 //! stands beside it.
 
+pub mod gpu;
 mod launch;
 mod library;
 

@@ -8,3 +8,7 @@ mod build;
 mod dot;
 #[path = "nvptx/elementwise.rs"]
 mod elementwise;
+#[path = "nvptx/exchange.rs"]
+mod exchange;
+#[path = "nvptx/text.rs"]
+mod text;

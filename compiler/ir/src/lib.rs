@@ -35,6 +35,7 @@ mod artifact;
 mod build;
 mod copy;
 mod entity;
+pub mod facts;
 mod kernel;
 pub mod limits;
 mod names;

@@ -39,13 +39,23 @@ struct Spread {
 /// the one of neighbours in memory. May cover more than the tile where nothing divides it, but
 /// vectors never cross the end of the contiguous axis.
 pub fn blocked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
-    spread_out(axes, elem_bytes, num_warps, 1)
+    spread_out(axes, elem_bytes, num_warps, 1, Warps::Apart)
 }
 
 /// As [`blocked`], in the widest vectors that rows can be cut into, even where they are too few for
-/// all threads: `cp.async.cg` moves 16 bytes and nothing else.
+/// all threads: `cp.async.cg` moves 16 bytes and nothing else. Warps are side by side, so that a thread's own rows are
+/// as far apart as can be: further than the period of a swizzle, they share one address in shared memory.
 pub fn chunked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
-    spread_out(axes, elem_bytes, num_warps, CHUNK_BYTES)
+    spread_out(axes, elem_bytes, num_warps, CHUNK_BYTES, Warps::Together)
+}
+
+/// Where the indices of a warp are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Warps {
+    /// Each has a stretch of its own.
+    Apart,
+    /// They take turns.
+    Together,
 }
 
 fn spread_out<A: Copy + Ord>(
@@ -53,6 +63,7 @@ fn spread_out<A: Copy + Ord>(
     elem_bytes: u32,
     num_warps: u32,
     least_width: u32,
+    order: Warps,
 ) -> Layout<A> {
     let axes: Vec<(A, u32)> = axes.iter().rev().copied().map(|(a, e)| (a, e.max(1))).collect();
     let extents: Vec<u32> = axes.iter().map(|(_, extent)| *extent).collect();
@@ -75,7 +86,7 @@ fn spread_out<A: Copy + Ord>(
             }
         }
     }
-    best.map_or_else(Layout::scalar, |(_, spread)| layout(&spread, &axes, num_warps))
+    best.map_or_else(Layout::scalar, |(_, spread)| layout(&spread, &axes, num_warps, order))
 }
 
 /// All ways to give each of `axes` a factor of `total`, not necessarily all of it together.
@@ -123,7 +134,12 @@ fn rank(spread: &Spread, extents: &[u32], elem_bytes: u32) -> impl Ord + use<> {
 /// A quarter of a warp writes 128 bytes of shared memory at a time. Lanes along the contiguous axis
 /// come first only as far as they divide a row; others come after those along the rows, so that a
 /// quarter takes a rectangle that the swizzle of such rows spreads over all banks.
-fn layout<A: Copy + Ord>(spread: &Spread, axes: &[(A, u32)], num_warps: u32) -> Layout<A> {
+fn layout<A: Copy + Ord>(
+    spread: &Spread,
+    axes: &[(A, u32)],
+    num_warps: u32,
+    order: Warps,
+) -> Layout<A> {
     let (mut parts, mut later) = (Vec::new(), Vec::new());
     for (i, &(axis, extent)) in axes.iter().enumerate() {
         let vector = if i == 0 { spread.width } else { 1 };
@@ -135,11 +151,15 @@ fn layout<A: Copy + Ord>(spread: &Spread, axes: &[(A, u32)], num_warps: u32) -> 
         };
         let block = vector * lanes;
         let blocks = extent.div_ceil(block * warps);
+        let (block_step, warp_step) = match order {
+            Warps::Apart => (block, block * blocks),
+            Warps::Together => (block * warps, block),
+        };
         parts.extend([
             (Place::Register, Part::new(vector, axis, 1)),
             (Place::Lane, Part::new(first, axis, vector)),
-            (Place::Register, Part::new(blocks, axis, block)),
-            (Place::Warp, Part::new(warps, axis, block * blocks)),
+            (Place::Register, Part::new(blocks, axis, block_step)),
+            (Place::Warp, Part::new(warps, axis, warp_step)),
         ]);
         later.push((Place::Lane, Part::new(lanes / first, axis, vector * first)));
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tilec_driver::Options;
-use tilec_passes::{PASSES, pipeline};
-use tilec_ptx::SetKnobs;
+use tilec_passes::pipeline::{self, Pass};
+use tilec_passes::{GPU_PASSES, PASSES};
+use tilec_ptx::{SWITCHES, SetKnobs};
 
 use crate::args::Setting;
 use crate::failure::Failure;
@@ -56,7 +57,10 @@ impl Settings {
         };
         let [(warps, some_warps), (stages, some_stages)] = GPU_KNOBS;
         let knobs = SetKnobs { warps: set(warps, some_warps)?, stages: set(stages, some_stages)? };
-        Ok(tilec_ptx::Options { knobs, pipeline: self.options()?.pipeline })
+        self.without.iter().try_fold(
+            tilec_ptx::Options { knobs, ..tilec_ptx::Options::default() },
+            |options, name| options.without(name).ok_or_else(|| no_such_pass(name)),
+        )
     }
 
     /// Whether the pipeline is not the usual one.
@@ -67,7 +71,9 @@ impl Settings {
     /// The pipeline without what is left out.
     pub fn options(&self) -> Result<Options, Failure> {
         let mut options = pipeline::Options::default();
-        for pass in &self.without {
+        // What only the lowering to GPU IR knows is no pass.
+        let is_pass = |name: &&String| !SWITCHES.iter().any(|switch| switch.name == **name);
+        for pass in self.without.iter().filter(is_pass) {
             options = options.without(pass).ok_or_else(|| no_such_pass(pass))?;
         }
         Ok(Options { pipeline: options })
@@ -76,6 +82,8 @@ impl Settings {
 
 /// The failure of naming a pass that the table does not have.
 pub fn no_such_pass(name: &str) -> Failure {
-    let known = PASSES.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
-    Failure::Usage(format!("there is no pass `{name}`; there are {known}"))
+    let names = |passes: &[Pass]| passes.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
+    let switches = SWITCHES.iter().map(|switch| switch.name).collect::<Vec<_>>().join(", ");
+    let (all, gpu) = (names(PASSES), names(GPU_PASSES));
+    Failure::Usage(format!("there is no pass `{name}`; there are {all}; for GPUs also {gpu}, {switches}"))
 }

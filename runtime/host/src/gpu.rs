@@ -69,7 +69,11 @@ pub fn params(args: &LaunchArgs) -> Vec<PtxParam> {
         match arg {
             Arg::Tensor(view) => {
                 params.push(PtxParam::Address(number));
-                params.extend(view.strides.iter().copied().map(word));
+                let dims = view.shape.iter().zip(&view.strides);
+                // A stride that leads nowhere need not be aligned, so it is not handed on: code may step along it to an element
+                // that it then leaves out.
+                let step = |(&extent, &stride): (&i64, &i64)| if extent <= 1 { 0 } else { stride };
+                params.extend(dims.map(step).map(word));
             }
             Arg::Scalar(scalar) => params.push(PtxParam::Bytes(bytes_of(*scalar))),
         }
@@ -178,14 +182,18 @@ mod tests {
     #[test]
     fn parameters_stand_in_order() {
         let args = LaunchArgs {
-            args: vec![Arg::Tensor(view(64, &[2, 8], &[8, 1])), Arg::Scalar(Scalar::F32(0.5))],
+            args: vec![
+                Arg::Tensor(view(64, &[2, 1, 8], &[8, 3, 1])),
+                Arg::Scalar(Scalar::F32(0.5)),
+            ],
             dims: vec![2],
             grid: vec![3, 4],
         };
         let word = |n: u64| PtxParam::Bytes(n.to_le_bytes().to_vec());
         let half = |n: u32| PtxParam::Bytes(n.to_le_bytes().to_vec());
         let scale = PtxParam::Bytes(0.5f32.to_le_bytes().to_vec());
-        let wanted = vec![PtxParam::Address(0), word(8), word(1), scale, word(2), half(3), half(4)];
+        let address = PtxParam::Address(0);
+        let wanted = vec![address, word(8), word(0), word(1), scale, word(2), half(3), half(4)];
         assert_eq!(params(&args), wanted);
     }
 }

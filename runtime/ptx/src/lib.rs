@@ -4,6 +4,9 @@
 //! Kernel --passes for GPUs--> Kernel --to_gpu--> Program --nvptx--> PTX
 //! ```
 
+pub mod resources;
+pub mod tools;
+
 use std::fmt;
 
 use tilec_codegen::nvptx::{self, Target};
@@ -107,6 +110,34 @@ pub struct Options {
     pub knobs: SetKnobs,
     /// Passes to leave out.
     pub pipeline: pipeline::Options,
+    /// Choices of the lowering to leave out: names of [`SWITCHES`].
+    pub off: Vec<&'static str>,
+}
+
+/// An optimisation of the lowering that can be left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch {
+    /// Its name, as of a pass.
+    pub name: &'static str,
+    turn_off: fn(&mut tilec_gpu::Options),
+}
+
+/// What the lowering may leave out.
+pub const SWITCHES: &[Switch] = &[
+    Switch { name: "late_sums", turn_off: |options| options.late_sums = false },
+    Switch { name: "prefetch", turn_off: |options| options.prefetch = false },
+    Switch { name: "wide_stores", turn_off: |options| options.wide_stores = false },
+];
+
+impl Options {
+    /// These without the pass or the choice of this name; `None` where there is neither.
+    pub fn without(mut self, name: &str) -> Option<Options> {
+        match SWITCHES.iter().find(|switch| switch.name == name) {
+            Some(switch) => self.off.push(switch.name),
+            None => self.pipeline = self.pipeline.without(name)?,
+        }
+        Some(self)
+    }
 }
 
 /// What is taken for granted of arguments that nobody has seen yet: rows of whole, aligned 16-byte pieces.
@@ -139,8 +170,11 @@ pub fn program(
 ) -> Result<Program, Error> {
     let kernel = tilec_passes::for_gpu(kernel, &options.pipeline)?;
     let usual = tilec_gpu::Options::new(facts.to_vec());
-    let options = tilec_gpu::Options { warps: knobs.warps, stages: knobs.stages, ..usual };
-    Ok(tilec_gpu::to_gpu(&kernel, &options)?)
+    let mut chosen = tilec_gpu::Options { warps: knobs.warps, stages: knobs.stages, ..usual };
+    for switch in SWITCHES.iter().filter(|switch| options.off.contains(&switch.name)) {
+        (switch.turn_off)(&mut chosen);
+    }
+    Ok(tilec_gpu::to_gpu(&kernel, &chosen)?)
 }
 
 /// A compiler for devices that run PTX.

@@ -19,7 +19,7 @@ pub(crate) struct DeviceTensor {
     pub written: bool,
 }
 
-/// A copy of a view for the simulator.
+/// A copy of a view for the simulator, with its gaps marked where its strides say plainly where they are.
 ///
 /// # Safety
 ///
@@ -32,21 +32,37 @@ pub(crate) unsafe fn copy_in(name: &str, view: &HostView, written: bool) -> (Buf
     // SAFETY: the caller's promise.
     unsafe { gather(view, &mut bytes[pad as usize..]) };
     let size = view.dtype.size_bytes() as u64;
-    let elements = View {
+    let elements = is_nested(view).then(|| View {
         shape: view.shape.iter().map(|&extent| extent as u64).collect(),
         strides: view.strides.iter().map(|stride| stride.unsigned_abs()).collect(),
         offset: pad / size,
-    };
+    });
     let direction = if written { Direction::InOut } else { Direction::In };
     let buffer = Buffer {
         name: name.to_owned(),
         elem: elem(view.dtype),
         direction,
         contents: Contents::Dense(bytes),
-        view: Some(elements),
+        view: elements,
     };
     let origin = pad + span.origin;
     (buffer, DeviceTensor { view: view.clone(), pad, origin, written })
+}
+
+/// Whether each stride passes over all that smaller ones reach.
+fn is_nested(view: &HostView) -> bool {
+    let dims = view.strides.iter().zip(&view.shape);
+    let mut dims: Vec<(u64, u64)> = dims
+        .filter(|&(&stride, &extent)| stride != 0 && extent > 1)
+        .map(|(stride, &extent)| (stride.unsigned_abs(), extent as u64))
+        .collect();
+    dims.sort_unstable();
+    let mut span = 1;
+    dims.into_iter().all(|(stride, extent)| {
+        let nested = stride >= span;
+        span = stride.saturating_mul(extent - 1).saturating_add(span);
+        nested
+    })
 }
 
 /// What the simulator left of a view's elements.

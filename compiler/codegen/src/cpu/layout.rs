@@ -278,7 +278,8 @@ impl<'k> Search<'k> {
             }
             let Some((_, plan)) = best else { continue };
             plans.insert(data.results[0], plan);
-            let (wide, single) = (data.args[plan.vector_operand], data.args[1 - plan.vector_operand]);
+            let (wide, single) =
+                (data.args[plan.vector_operand], data.args[1 - plan.vector_operand]);
             let mut wishes = vec![(data.results[0], plan.along)];
             match plan.pairs {
                 None => wishes.push((wide, plan.along)),

@@ -313,15 +313,8 @@ enum Base {
 }
 
 /// e^x for |x| <= ln(2) / 2, the highest power first; off by 0.03 units of the last place before rounding.
-const EXP: &[f32] = &[
-    1.381_454e-3,
-    8.368_745e-3,
-    4.166_839e-2,
-    1.666_652_1e-1,
-    4.999_999_4e-1,
-    1.0,
-    1.0,
-];
+const EXP: &[f32] =
+    &[1.381_454e-3, 8.368_745e-3, 4.166_839e-2, 1.666_652_1e-1, 4.999_999_4e-1, 1.0, 1.0];
 
 /// 2^x for |x| <= 1/2.
 const EXP2: &[f32] = &[

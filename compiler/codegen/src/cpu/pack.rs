@@ -20,6 +20,9 @@ pub(super) const LANES: usize = 16;
 /// Steps along the sum that one row of a tile holds.
 pub(super) const STEPS: usize = 32;
 
+/// Rows farther apart than this are moved together first: at powers of two they would meet in few lines of the first cache.
+const FAR_BYTES: usize = 512;
+
 /// An operand in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Packed {
@@ -61,30 +64,35 @@ impl Emitter<'_> {
         let unit = if along_steps { &panel.step_stride } else { &panel.lane_stride };
         let unit = self.text.def(format_args!("icmp eq i64 {unit}, 1"));
         let ready = self.text.def(format_args!("and i1 {}, {unit}", panel.whole));
-        let mut branch = self.text.open_if(&ready);
-        let as_it_lies = format.role == Role::Rows && along_steps && panel.read_only;
-        let row_bytes = self.text.def(format_args!("mul i64 {}, 2", panel.lane_stride));
-        if !as_it_lies {
-            self.move_panel(format, &panel, along_steps, &packed);
-        }
-        self.text.open_else(&mut branch);
-        self.pack_computed(value, format, &packed)?;
-        if !as_it_lies {
-            self.text.close_if(branch);
+        let moved = |this: &mut Self| {
+            let mut branch = this.text.open_if(&ready);
+            this.move_panel(format, &panel, along_steps, &packed);
+            this.text.open_else(&mut branch);
+            this.pack_computed(value, format, &packed)?;
+            this.text.close_if(branch);
+            Ok(())
+        };
+        if format.role != Role::Rows || !along_steps || !panel.read_only {
+            moved(self)?;
             return Ok(packed);
         }
-        let mut found = packed.clone();
+        let row_bytes = self.text.def(format_args!("mul i64 {}, 2", panel.lane_stride));
+        let near = self.text.def(format_args!("icmp ule i64 {row_bytes}, {FAR_BYTES}"));
+        let as_it_lies = self.text.def(format_args!("and i1 {ready}, {near}"));
+        let mut branch = self.text.open_if(&as_it_lies);
+        self.text.open_else(&mut branch);
+        moved(self)?;
         let (otherwise, then) = (self.text.current().to_string(), branch.then_end().to_string());
         self.text.close_if(branch);
-        found.pointer = self.text.def(format_args!(
+        let pointer = self.text.def(format_args!(
             "phi ptr [ {}, %{then} ], [ {}, %{otherwise} ]",
             panel.pointer, packed.pointer
         ));
-        found.row_bytes = self.text.def(format_args!(
+        let row_bytes = self.text.def(format_args!(
             "phi i64 [ {row_bytes}, %{then} ], [ {}, %{otherwise} ]",
             packed.row_bytes
         ));
-        Ok(found)
+        Ok(Packed { pointer, row_bytes, ..packed })
     }
 
     /// The address of a packed operand's first row, at a point of its other axes.
@@ -93,8 +101,9 @@ impl Emitter<'_> {
         for (axis, stride) in &packed.strides {
             let lane = point.at.get(axis).cloned().unwrap_or_else(|| "0".into());
             let offset = self.text.def(format_args!("mul nuw nsw i64 {lane}, {stride}"));
-            pointer =
-                self.text.def(format_args!("getelementptr inbounds i16, ptr {pointer}, i64 {offset}"));
+            pointer = self
+                .text
+                .def(format_args!("getelementptr inbounds i16, ptr {pointer}, i64 {offset}"));
         }
         pointer
     }
@@ -139,7 +148,13 @@ impl Emitter<'_> {
         })
     }
 
-    fn pack_rows(&mut self, value: Value, format: Format, packed: &Packed, point: &Point) -> Result<()> {
+    fn pack_rows(
+        &mut self,
+        value: Value,
+        format: Format,
+        packed: &Packed,
+        point: &Point,
+    ) -> Result<()> {
         let first = self.packed_at(packed, point);
         let steps = format.steps;
         let lanes: Vec<Axis> = format.lanes.into_iter().collect();
@@ -162,7 +177,8 @@ impl Emitter<'_> {
                 &[("<16 x float>", &val)],
             );
             let at = &opened.at;
-            let place = this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
+            let place =
+                this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
             let tag = Text::tag(packed.region);
             this.text.line(format_args!("store <16 x bfloat> {bits}, ptr {place}, align 32{tag}"));
             this.text.close_loop(opened);
@@ -173,7 +189,8 @@ impl Emitter<'_> {
             let (from, to) = (this.rounded_up(&count, LANES), this.rounded_up(&count, STEPS));
             let opened = this.text.open_loop(&from, &to, &LANES.to_string());
             let at = &opened.at;
-            let place = this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
+            let place =
+                this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {at}"));
             this.text
                 .line(format_args!("store <16 x i16> zeroinitializer, ptr {place}, align 32{tag}"));
             this.text.close_loop(opened);
@@ -210,10 +227,10 @@ impl Emitter<'_> {
 
     /// A vector of values before they are rounded to bf16, which packing does.
     pub fn eval_unrounded(&mut self, value: Value, point: &mut Point) -> Result<String> {
-        let cast = self.kernel.def(value).filter(|data| data.op == Op::Cast).map(|data| data.args[0]);
-        let unrounded = cast.filter(|&from| {
-            !self.homes.contains_key(&value) && self.dtype(from) == DType::F32
-        });
+        let cast =
+            self.kernel.def(value).filter(|data| data.op == Op::Cast).map(|data| data.args[0]);
+        let unrounded =
+            cast.filter(|&from| !self.homes.contains_key(&value) && self.dtype(from) == DType::F32);
         let val = self.eval_lifted(unrounded.unwrap_or(value), point)?;
         Ok(self.lift(&val, "float"))
     }
@@ -261,7 +278,8 @@ impl Emitter<'_> {
         ));
         let row = self.text.def(format_args!("lshr i64 {at}, 1"));
         let row = self.packed_row(packed, first, &row);
-        let place = self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
+        let place =
+            self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
         let tag = Text::tag(packed.region);
         self.text.line(format_args!("store <32 x bfloat> {pairs}, ptr {place}, align 64{tag}"));
     }
@@ -276,9 +294,11 @@ impl Emitter<'_> {
         let opened = self.text.open_loop(&from, &to, "2");
         let row = self.text.def(format_args!("lshr i64 {}, 1", opened.at));
         let row = self.packed_row(packed, first, &row);
-        let place = self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
+        let place =
+            self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
         let tag = Text::tag(packed.region);
-        self.text.line(format_args!("store <16 x i32> zeroinitializer, ptr {place}, align 64{tag}"));
+        self.text
+            .line(format_args!("store <16 x i32> zeroinitializer, ptr {place}, align 64{tag}"));
         self.text.close_loop(opened);
     }
 
@@ -323,7 +343,12 @@ impl Emitter<'_> {
         self.panel_at(data, param, [(of_lanes, lanes), (of_steps, format.steps)]).map(Some)
     }
 
-    fn panel_at(&mut self, data: &InstData, param: Param, along: [(usize, Axis); 2]) -> Result<Panel> {
+    fn panel_at(
+        &mut self,
+        data: &InstData,
+        param: Param,
+        along: [(usize, Axis); 2],
+    ) -> Result<Panel> {
         let address = self.param_word(param, 0);
         let base = self.text.def(format_args!("inttoptr i64 {address} to ptr"));
         let (mut whole, mut offset) = ("true".to_string(), "0".to_string());
@@ -390,7 +415,10 @@ impl Emitter<'_> {
         let mut rows: Vec<String> = if along_steps {
             // A row is 16 pairs of one lane.
             let sources: Vec<String> = (0..LANES).map(|n| source(self, n, 0)).collect();
-            sources.iter().map(|at| self.text.def(format_args!("load <16 x i32>, ptr {at}, align 2"))).collect()
+            sources
+                .iter()
+                .map(|at| self.text.def(format_args!("load <16 x i32>, ptr {at}, align 2")))
+                .collect()
         } else {
             // A row is one pair of 16 lanes.
             let pairs = (0..STEPS).step_by(2);

@@ -81,8 +81,7 @@ impl Emitter<'_> {
             true => None,
             false => Some(self.room(axes, LANES * LANES * 4 * height * width)?),
         };
-        let outer: Vec<Axis> =
-            axes.iter().filter(|&axis| axis != along && axis != rows).collect();
+        let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != along && axis != rows).collect();
         let (row_count, column_count) = (self.count(rows), self.count(along));
         self.nest(&outer, None, &mut |this, point| {
             let row_loop = this.text.open_loop("0", &row_count, &(LANES * height).to_string());
@@ -105,16 +104,20 @@ impl Emitter<'_> {
                 let opened = this.text.open_loop("0", &lanes, "1");
                 let lane = this.text.def(format_args!("add nuw nsw i64 {row}, {}", opened.at));
                 for c in 0..width {
-                    let column = this.text.def(format_args!("add nuw nsw i64 {base}, {}", c * LANES));
+                    let column =
+                        this.text.def(format_args!("add nuw nsw i64 {base}, {}", c * LANES));
                     let mut at = point.with(rows, &lane).along(along, &column);
                     let offset = format_args!("mul nuw nsw i64 {}, {}", opened.at, LANES * width);
                     let offset = this.text.def(offset);
-                    let offset = this.text.def(format_args!("add nuw nsw i64 {offset}, {}", c * LANES));
-                    let place = format_args!("getelementptr inbounds float, ptr {pointer}, i64 {offset}");
+                    let offset =
+                        this.text.def(format_args!("add nuw nsw i64 {offset}, {}", c * LANES));
+                    let place =
+                        format_args!("getelementptr inbounds float, ptr {pointer}, i64 {offset}");
                     let place = this.text.def(place);
                     let tag = Text::tag(*region);
-                    let mut sum =
-                        this.text.def(format_args!("load <16 x float>, ptr {place}, align 64{tag}"));
+                    let mut sum = this
+                        .text
+                        .def(format_args!("load <16 x float>, ptr {place}, align 64{tag}"));
                     // Added last: sums of blocks lose less than one long sum.
                     if let Some(init) = init {
                         let init = this.eval_lifted(init, &mut at)?.text;
@@ -187,7 +190,8 @@ impl Emitter<'_> {
 
     fn tile_step(&mut self, block: &TileBlock<'_>, rows: &str, vectors: &str, step: &str) {
         let Operands { rows: of_rows, vectors: of_vectors, .. } = block.operands;
-        let rows = self.text.def(format_args!("getelementptr inbounds i16, ptr {rows}, i64 {step}"));
+        let rows =
+            self.text.def(format_args!("getelementptr inbounds i16, ptr {rows}, i64 {step}"));
         let pair = self.text.def(format_args!("lshr i64 {step}, 1"));
         let vectors = self.packed_row(of_vectors, vectors, &pair);
         for r in 0..block.height {
@@ -195,7 +199,8 @@ impl Emitter<'_> {
             self.tile_memory("load", 4 + r, &place, &of_rows.row_bytes);
         }
         for c in 0..block.width {
-            let place = format_args!("getelementptr inbounds i32, ptr {vectors}, i64 {}", c * LANES);
+            let place =
+                format_args!("getelementptr inbounds i32, ptr {vectors}, i64 {}", c * LANES);
             let place = self.text.def(place);
             self.tile_memory("load", 6 + c, &place, &of_vectors.row_bytes);
         }
@@ -236,23 +241,27 @@ impl Emitter<'_> {
             let first = self.packed_at(&operands.vectors, &joined(point));
             let row = self.packed_row(&operands.vectors, &first, &pair);
             let base = point.vector.as_ref().map_or("0", |(_, base)| base.as_str());
-            let place = self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
+            let place =
+                self.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {base}"));
             columns.push(self.text.def(format_args!("load <32 x bfloat>, ptr {place}, align 64")));
         }
         for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
             let first = self.packed_at(&operands.rows, &joined(&row[0]));
             let lane = rows.and_then(|axis| row[0].at.get(&axis).cloned());
             let first = self.packed_row(&operands.rows, &first, lane.as_deref().unwrap_or("0"));
-            let place = self.text.def(format_args!("getelementptr inbounds i16, ptr {first}, i64 {at}"));
+            let place =
+                self.text.def(format_args!("getelementptr inbounds i16, ptr {first}, i64 {at}"));
             let one = self.text.def(format_args!("load i32, ptr {place}, align 2"));
             let one = self.splat(&one, "i32");
             let one = self.text.def(format_args!("bitcast <16 x i32> {one} to <32 x bfloat>"));
             for (column, slot) in columns.iter().zip(slots) {
                 let sum = self.text.def(format_args!("load <16 x float>, ptr {slot}"));
-                let args =
-                    [("<16 x float>", sum.as_str()), ("<32 x bfloat>", &one), ("<32 x bfloat>", column)];
-                let sum =
-                    self.text.call("<16 x float>", "llvm.x86.avx512bf16.dpbf16ps.512", &args);
+                let args = [
+                    ("<16 x float>", sum.as_str()),
+                    ("<32 x bfloat>", &one),
+                    ("<32 x bfloat>", column),
+                ];
+                let sum = self.text.call("<16 x float>", "llvm.x86.avx512bf16.dpbf16ps.512", &args);
                 self.text.line(format_args!("store <16 x float> {sum}, ptr {slot}"));
             }
         }

@@ -8,8 +8,8 @@ use super::emit::{Buffer, Emitter, Kind, Result};
 use super::eval::{Point, Val, constant};
 use super::math::literal;
 
-/// Vectors of rows reduced at a time, so that their sums do not wait for one another.
-const MOST_VECTORS: usize = 4;
+/// Sums made side by side, so that they do not wait for one another.
+const MOST_SUMS: usize = 8;
 
 /// What is reduced.
 pub(super) struct Source {
@@ -72,29 +72,53 @@ impl Emitter<'_> {
         let width = self.host.lanes;
         let inner = into.inner;
         let vectors = self.extent(inner).div_ceil(width);
-        let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
+        let at_once = (1..=MOST_SUMS).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
+        // Where there are few vectors, several steps each have a sum.
+        let (over, last) = match source.over[..] {
+            [ref over @ .., last] => (over, Some(last)),
+            [] => (&[][..], None),
+        };
+        let fits = |ways: &usize| last.is_some_and(|last| self.is_whole(last, *ways));
+        let ways = [MOST_SUMS, MOST_SUMS / 2, 2]
+            .into_iter()
+            .find(|ways| ways * at_once <= MOST_SUMS && *ways > 1 && fits(ways))
+            .unwrap_or(1);
         let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != inner).collect();
         let (count, step) = (self.count(inner), (width * at_once).to_string());
-        let sums: Vec<Sum> = (0..at_once).map(|_| self.sum_slot(source, true)).collect();
+        let sums: Vec<Sum> = (0..at_once * ways).map(|_| self.sum_slot(source, true)).collect();
         self.nest(&outer, None, &mut |this, point| {
             let opened = this.text.open_loop("0", &count, &step);
             let mut bases = Vec::new();
-            for (n, sum) in sums.iter().enumerate() {
-                this.start_sum(source, sum);
+            for n in 0..at_once {
                 let base = format_args!("add nuw nsw i64 {}, {}", opened.at, n * width);
                 bases.push(this.text.def(base));
             }
-            this.nest_from(point, &source.over, None, &mut |this, point| {
-                for (sum, base) in sums.iter().zip(&bases) {
-                    let mut point = point.along(inner, base);
+            for sum in &sums {
+                this.start_sum(source, sum);
+            }
+            this.nest_from(point, over, None, &mut |this, point| {
+                let steps = last.map(|last| {
+                    let count = this.count(last);
+                    this.text.open_loop("0", &count, &ways.to_string())
+                });
+                for (n, sum) in sums.iter().enumerate() {
+                    let mut point = point.along(inner, &bases[n / ways]);
+                    if let (Some(last), Some(steps)) = (last, &steps) {
+                        let at = format_args!("add nuw nsw i64 {}, {}", steps.at, n % ways);
+                        let at = this.text.def(at);
+                        point = point.with(last, &at);
+                    }
                     let val = this.term(source, &mut point)?;
                     let val = this.lift(&val, source.kind.lane());
                     this.accumulate(source, sum, &val);
                 }
+                if let Some(steps) = steps {
+                    this.text.close_loop(steps);
+                }
                 Ok(())
             })?;
-            for (sum, base) in sums.iter().zip(&bases) {
-                let sum = this.total(source, sum);
+            for (sums, base) in sums.chunks(ways).zip(&bases) {
+                let sum = this.total_of(source, sums.iter());
                 let sum = this.rounded(sum, source.dtype, true);
                 this.write(into, axes, &point.along(inner, base), &Val::lanes(sum));
             }
@@ -154,7 +178,8 @@ impl Emitter<'_> {
     /// Room for a reduction.
     pub fn sum_slot(&mut self, source: &Source, vector: bool) -> Sum {
         let ty = self.ty(source.kind, vector);
-        let watches = source.kind == Kind::Float && matches!(source.op, ReduceOp::Max | ReduceOp::Min);
+        let watches =
+            source.kind == Kind::Float && matches!(source.op, ReduceOp::Max | ReduceOp::Min);
         let mask = self.ty(Kind::Bool, vector);
         let slot = self.text.slot(&ty);
         Sum { slot, ordered: watches.then(|| self.text.slot(&mask)), vector }
@@ -197,6 +222,20 @@ impl Emitter<'_> {
             self.text.line(format_args!("store {mask} {so_far}, ptr {ordered}"));
         }
         self.text.def(format_args!("select {mask} {better}, {ty} {old}, {ty} {val}"))
+    }
+
+    /// What several parts of a reduction came to.
+    pub fn total_of<'s>(
+        &mut self,
+        source: &Source,
+        mut parts: impl Iterator<Item = &'s Sum>,
+    ) -> String {
+        let Some(first) = parts.next() else { return self.identity(source, true) };
+        for part in parts {
+            let part = self.total(source, part);
+            self.accumulate(source, first, &part);
+        }
+        self.total(source, first)
     }
 
     /// What a reduction came to.

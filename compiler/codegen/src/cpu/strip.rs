@@ -21,7 +21,7 @@ use super::layout::{Format, Role};
 use super::pack::Packed;
 
 /// Vectors of a strip: what a block of AMX tiles is wide.
-const VECTORS: usize = 2; //TMP
+const VECTORS: usize = 2;
 
 impl<'k> Emitter<'k> {
     /// Writes a loop's body, in strips where that pays, and what it yields over what the next iteration reads.
@@ -34,14 +34,17 @@ impl<'k> Emitter<'k> {
         };
         let in_strips = |inst: &Inst| {
             let data = &kernel.insts[*inst];
-            data.op == Op::Yield || data.results.iter().any(|&value| self.axes(value).contains(axis))
+            data.op == Op::Yield
+                || data.results.iter().any(|&value| self.axes(value).contains(axis))
         };
-        let (inside, before): (Vec<Inst>, Vec<Inst>) = insts.iter().partition(|inst| in_strips(inst));
+        let (inside, before): (Vec<Inst>, Vec<Inst>) =
+            insts.iter().partition(|inst| in_strips(inst));
         self.instructions(&before)?;
 
         let width = VECTORS * self.host.lanes;
         let outer = self.lanes.get(&axis).cloned();
-        let Lanes { start, count } = outer.unwrap_or(Lanes { start: "0".into(), count: "0".into() });
+        let Lanes { start, count } =
+            outer.unwrap_or(Lanes { start: "0".into(), count: "0".into() });
         let opened = self.text.open_loop("0", &count, &width.to_string());
         let base = opened.at.clone();
         let whole = self.is_whole(axis, width);
@@ -79,10 +82,9 @@ impl<'k> Emitter<'k> {
     fn strip_axis(&self, body: Block) -> Option<Axis> {
         let kernel = self.kernel;
         let insts = || kernel.blocks[body].insts.iter().map(|&inst| &kernel.insts[inst]);
-        let simple = insts().all(|data| {
-            !matches!(data.op, Op::For(_) | Op::If | Op::Store(_) | Op::AtomicAdd(_))
-        });
-        if self.strip.is_some() || !simple || std::env::var("NOSTRIP").is_ok() {
+        let simple = insts()
+            .all(|data| !matches!(data.op, Op::For(_) | Op::If | Op::Store(_) | Op::AtomicAdd(_)));
+        if self.strip.is_some() || !simple {
             return None;
         }
         let dots = || insts().filter(|data| matches!(data.op, Op::Dot(..)));
@@ -90,9 +92,10 @@ impl<'k> Emitter<'k> {
         let params = kernel.blocks[body].params[1..].iter().copied();
         for value in dots().map(|data| data.results[0]).chain(params) {
             let mine = self.axes(value);
-            axes = Some(axes.map_or_else(|| mine.clone(), |axes| {
-                axes.iter().filter(|&axis| mine.contains(axis)).collect()
-            }));
+            axes = Some(axes.map_or_else(
+                || mine.clone(),
+                |axes| axes.iter().filter(|&axis| mine.contains(axis)).collect(),
+            ));
         }
         if dots().count() < 2 {
             return None;
@@ -144,7 +147,8 @@ impl<'k> Emitter<'k> {
                 (true, Role::Rows) => self.packed_row(&packed, &packed.pointer, base),
                 (true, Role::Vectors) => {
                     let from = &packed.pointer;
-                    self.text.def(format_args!("getelementptr inbounds i32, ptr {from}, i64 {base}"))
+                    self.text
+                        .def(format_args!("getelementptr inbounds i32, ptr {from}, i64 {base}"))
                 }
                 (false, _) => {
                     let mut at = super::eval::Point::default();

@@ -166,11 +166,12 @@ impl<'k> Emitter<'k> {
         let lanes = self.host.lanes;
         let vectors = self.extent(pass.inner).div_ceil(lanes);
         let at_once = (1..=MOST_VECTORS).rev().find(|n| vectors.is_multiple_of(*n)).unwrap_or(1);
-        let mut slots = Vec::new();
-        for _ in 0..at_once {
-            for (source, ..) in &places.sums {
-                slots.push(self.sum_slot(source, true));
-            }
+        // Steps at a time: both of a pair are packed at once, and each has sums of its own.
+        let per_step = if places.packs.is_empty() && !self.is_whole(pass.steps, 2) { 1 } else { 2 };
+        let mut sums: Vec<Vec<Sum>> = Vec::new();
+        for _ in 0..at_once * per_step {
+            let slots = places.sums.iter().map(|(source, ..)| self.sum_slot(source, true));
+            sums.push(slots.collect());
         }
         let firsts: Vec<String> = places
             .packs
@@ -185,33 +186,47 @@ impl<'k> Emitter<'k> {
             let base = self.text.def(base);
             points.push((Point::default().along(pass.inner, &base), base));
         }
-        let sums = places.sums.len();
-        for (n, slot) in slots.iter().enumerate() {
-            self.start_sum(&places.sums[n % sums].0, slot);
+        for slots in &sums {
+            for ((source, ..), slot) in places.sums.iter().zip(slots) {
+                self.start_sum(source, slot);
+            }
         }
-        let per_step = if places.packs.is_empty() { 1 } else { 2 };
         let step_count = self.count(pass.steps);
         let steps = self.text.open_loop("0", &step_count, &per_step.to_string());
-        for (n, (point, base)) in points.iter().enumerate() {
-            let slots = &slots[n * sums..(n + 1) * sums];
-            let even = self.at_point(places, &mut point.with(pass.steps, &steps.at), slots, None)?;
-            if per_step == 1 {
-                continue;
+        let next = self.text.def(format_args!("add nuw nsw i64 {}, 1", steps.at));
+        let (next, there) = match self.is_whole(pass.steps, 2) {
+            true => (next, None),
+            false => {
+                let there = self.text.def(format_args!("icmp slt i64 {next}, {step_count}"));
+                let at = &steps.at;
+                let next = format_args!("select i1 {there}, i64 {next}, i64 {at}");
+                (self.text.def(next), Some(there))
             }
-            let next = self.text.def(format_args!("add nuw nsw i64 {}, 1", steps.at));
-            let (next, there) = match self.is_whole(pass.steps, 2) {
-                true => (next, None),
-                false => {
-                    let there = self.text.def(format_args!("icmp slt i64 {next}, {step_count}"));
-                    let at = &steps.at;
-                    let next = format_args!("select i1 {there}, i64 {next}, i64 {at}");
-                    (self.text.def(next), Some(there))
-                }
+        };
+        // Line by line in turn: one vector's instructions wait for one another, so several vectors go side by side.
+        let mut starts = Vec::new();
+        let mut packs = Vec::new();
+        for (n, slots) in sums.iter().enumerate() {
+            let (point, _) = &points[n / per_step];
+            let (at, there) = match n % per_step {
+                0 => (&steps.at, None),
+                _ => (&next, there.as_deref()),
             };
-            let mut odd_point = point.with(pass.steps, &next);
-            let odd = self.at_point(places, &mut odd_point, slots, there.as_deref())?;
-            for (n, (_, packed)) in places.packs.iter().enumerate() {
-                self.write_pair(packed, &firsts[n], &steps.at, base, [&even[n], &odd[n]]);
+            starts.push(self.text.mark());
+            packs.push(self.at_point(places, &mut point.with(pass.steps, at), slots, there)?);
+        }
+        self.text.interleave(&starts);
+        if per_step == 2 {
+            for ((_, base), pair) in points.iter().zip(packs.chunks(2)) {
+                for (n, (_, packed)) in places.packs.iter().enumerate() {
+                    self.write_pair(
+                        packed,
+                        &firsts[n],
+                        &steps.at,
+                        base,
+                        [&pair[0][n], &pair[1][n]],
+                    );
+                }
             }
         }
         self.text.close_loop(steps);
@@ -220,12 +235,13 @@ impl<'k> Emitter<'k> {
                 self.zero_pairs(pass.steps, packed, &firsts[n], base);
             }
         }
-        for (n, slot) in slots.iter().enumerate() {
-            let (source, buffer, value) = &places.sums[n % sums];
-            let sum = self.total(source, slot);
-            let sum = self.rounded(sum, source.dtype, true);
-            let axes = self.axes(*value);
-            self.write(buffer, axes, &points[n / sums].0, &Val::lanes(sum));
+        for ((point, _), slots) in points.iter().zip(sums.chunks(per_step)) {
+            for (n, (source, buffer, value)) in places.sums.iter().enumerate() {
+                let sum = self.total_of(source, slots.iter().map(|slots| &slots[n]));
+                let sum = self.rounded(sum, source.dtype, true);
+                let axes = self.axes(*value);
+                self.write(buffer, axes, point, &Val::lanes(sum));
+            }
         }
         self.text.close_loop(columns);
         Ok(())

@@ -64,6 +64,37 @@ impl Text {
         let _ = writeln!(self.body, "  {text}");
     }
 
+    /// A place in the body.
+    pub fn mark(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Puts the lines from each of these places on in turn, one of each, if none of them is a jump or a label. They must not
+    /// use one another's results.
+    pub fn interleave(&mut self, starts: &[usize]) {
+        let Some(&first) = starts.first() else { return };
+        let ends = starts[1..].iter().copied().chain([self.body.len()]);
+        let mut parts: Vec<_> =
+            starts.iter().zip(ends).map(|(&start, end)| self.body[start..end].lines()).collect();
+        let straight = |line: &str| line.starts_with("  ") && !line.starts_with("  br ");
+        if !parts.iter().cloned().flatten().all(straight) {
+            return;
+        }
+        let mut woven = String::with_capacity(self.body.len() - first);
+        loop {
+            let before = woven.len();
+            for line in parts.iter_mut().filter_map(Iterator::next) {
+                woven.push_str(line);
+                woven.push('\n');
+            }
+            if woven.len() == before {
+                break;
+            }
+        }
+        self.body.truncate(first);
+        self.body.push_str(&woven);
+    }
+
     /// Number of instructions so far.
     pub fn instructions(&self) -> usize {
         self.instructions

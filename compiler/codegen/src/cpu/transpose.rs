@@ -40,8 +40,8 @@ impl Emitter<'_> {
 
     /// 16 bf16 each from two places, lane by lane.
     pub fn interleaved(&mut self, even: &str, odd: &str) -> String {
-        let [even, odd] = [even, odd]
-            .map(|at| self.text.def(format_args!("load <16 x i16>, ptr {at}, align 2")));
+        let [even, odd] =
+            [even, odd].map(|at| self.text.def(format_args!("load <16 x i16>, ptr {at}, align 2")));
         let order: Vec<String> =
             (0..16).flat_map(|n| [format!("i32 {n}"), format!("i32 {}", n + 16)]).collect();
         let pairs = self.text.def(format_args!(

@@ -96,11 +96,8 @@ impl<'a> Emitter<'a> {
         let along = self.neighbours(access, &strides, layout);
         let run = along.map_or(1, |axis| layout.contiguous(axis));
         let bytes = elem.size_bytes() as u32;
-        let mut width = access.vector.min(VECTOR_BYTES / bytes).max(1).min(1 << run.trailing_zeros());
-        if elem == DType::Bool {
-            width = 1;
-        }
-        width = 1 << width.ilog2();
+        let width = access.vector.min(VECTOR_BYTES / bytes).max(1).min(1 << run.trailing_zeros());
+        let width = 1 << width.ilog2();
         let (conditions, extents) = self.conditions(access, layout);
         let partial = false;
         let mut plan =
@@ -278,7 +275,10 @@ impl<'a> Emitter<'a> {
                 .text
                 .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));
         }
-        Ok(pointer)
+        // Opaque to LLVM, which would give each row a pointer of its own that lives across a loop.
+        Ok(self.text.def(format_args!(
+            "call ptr addrspace(1) asm \"mov.b64 $0, $1;\", \"=l,l\"(ptr addrspace(1) {pointer})"
+        )))
     }
 
     /// From one row's pointer to another's.

@@ -60,6 +60,7 @@ impl Emitter<'_> {
         let lines: Vec<_> = initial.iter().map(|_| self.text.reserve()).collect();
         self.set(looped.iv, Value::Uniform(iv.clone()));
         self.name_as(&looped.params, &looped.initial, &names)?;
+        self.text.enter();
         self.body(&looped.body.body)?;
         let yields = self.words(&looped.body.yields)?;
         if yields.iter().map(|y| y.0).ne(initial.iter().map(|i| i.0)) {
@@ -83,6 +84,7 @@ impl Emitter<'_> {
         }
 
         self.text.begin(&exit);
+        self.text.leave_loop();
         let mut out = Vec::with_capacity(initial.len());
         for ((ty, first), (_, again)) in initial.iter().zip(&yields) {
             out.push(self.text.def(format_args!(
@@ -105,7 +107,9 @@ impl Emitter<'_> {
         let mut sides = Vec::new();
         for (label, block) in [(&then_label, then), (&else_label, otherwise)] {
             self.text.begin(label);
+            self.text.enter();
             self.body(&block.body)?;
+            self.text.leave();
             sides.push((self.words(&block.yields)?, self.text.current()));
             self.text.jump(&end);
         }

@@ -34,6 +34,7 @@ impl Emitter<'_> {
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
+        self.text.enter();
         self.text.begin(&then);
         self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents)?;
         self.text.jump(&end);
@@ -41,6 +42,7 @@ impl Emitter<'_> {
         self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts)?;
         self.text.jump(&end);
         self.text.begin(&end);
+        self.text.leave();
         Ok(())
     }
 
@@ -53,14 +55,14 @@ impl Emitter<'_> {
     ) -> Result<()> {
         let buffer = self.program.buffers[to.buf].buffer.clone();
         let first_byte = self.offset(to.buf);
-        let places = self.shared_vectors(&buffer, first_byte, plan.layout);
-        let bases = self.bases_in_slot(&places, slot_bytes);
+        let mut window = self.window(&buffer, first_byte, plan.layout, slot_bytes);
+        let places = window.vectors.clone();
         let first = self.first_copy(plan.layout);
         for vector in self.vectors(plan, checks)? {
             let Some(at) = places.registers.iter().position(|r| *r == vector.registers) else {
                 return Err(self.unsupported("a copy whose vectors are not those of its buffer"));
             };
-            let (base, bytes) = places.offsets[at];
+            let (base, bytes) = window.at(self, at);
             let inside = self.inside_buffer(&buffer, plan.layout, vector.registers[0]);
             let taken = match (&first, inside) {
                 (Some(a), Some(b)) => Some(self.text.early(format_args!("and i1 {a}, {b}"))),
@@ -69,7 +71,7 @@ impl Emitter<'_> {
             };
             let size = self.source_bytes(plan, vector.guard.as_deref(), vector.count.as_deref());
             self.copy_16_bytes(
-                (&bases[base], bytes),
+                (&base, bytes),
                 (&vector.pointer, vector.immediate),
                 size.as_deref(),
                 taken.as_deref(),
@@ -103,30 +105,25 @@ impl Emitter<'_> {
         size: Option<&str>,
         taken: Option<&str>,
     ) {
+        // In inline assembly, so that immediates stay what they are: LLVM would compute each address ahead of a loop.
+        let mut operands = String::new();
+        let (mut predicate, mut constraints, mut args) = (String::new(), String::new(), String::new());
+        let mut next = 2;
+        if let Some(size) = size {
+            operands = format!(", ${next}");
+            constraints.push_str(",r");
+            args.push_str(&format!(", i32 {size}"));
+            next += 1;
+        }
         if let Some(taken) = taken {
-            let (operand, constraint, arg) = match size {
-                Some(size) => (", $3", ",r", format!(", i32 {size}")),
-                None => ("", "", String::new()),
-            };
-            return self.text.line(format_args!(
-                "call void asm sideeffect \"@$2 cp.async.cg.shared.global [$0{}], [$1{}], 16{operand};\", \"r,l,b{constraint},~{{memory}}\"(ptr addrspace(3) {base}, ptr addrspace(1) {pointer}, i1 {taken}{arg})",
-                offset(bytes),
-                offset(immediate),
-            ));
+            predicate = format!("@${next} ");
+            constraints.push_str(",b");
+            args.push_str(&format!(", i1 {taken}"));
         }
-        let to = self
-            .text
-            .def(format_args!("getelementptr i8, ptr addrspace(3) {base}, i32 {bytes}"));
-        let from = self
-            .text
-            .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {immediate}"));
-        let args = [("ptr addrspace(3)", to.as_str()), ("ptr addrspace(1)", from.as_str())];
-        match size {
-            Some(size) => {
-                let args = [args[0], args[1], ("i32", size)];
-                self.text.call_void("llvm.nvvm.cp.async.cg.shared.global.16.s", &args);
-            }
-            None => self.text.call_void("llvm.nvvm.cp.async.cg.shared.global.16", &args),
-        }
+        self.text.line(format_args!(
+            "call void asm sideeffect \"{predicate}cp.async.cg.shared.global [$0{}], [$1{}], 16{operands};\", \"r,l{constraints},~{{memory}}\"(ptr addrspace(3) {base}, ptr addrspace(1) {pointer}{args})",
+            offset(bytes),
+            offset(immediate),
+        ));
     }
 }

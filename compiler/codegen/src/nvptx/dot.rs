@@ -1,11 +1,13 @@
 //! Matrix products by tensor cores.
 //!
 //! The summed axis is outermost, then the columns, then the rows: no more than one step's fragments live at a time, and
-//! each fragment of the second operand is loaded right before the instructions that want it.
+//! each fragment of the second operand is loaded right before the instructions that want it. Where all fragments of a first
+//! operand from shared memory fit into few registers, two columns at a time are outermost instead: sums are then finished
+//! one after the other, and what follows (a row maximum) overlaps the products that are left.
 
 use std::collections::BTreeMap;
 
-use tilec_gpu::gir::{Dot, DotKind, Val};
+use tilec_gpu::gir::{Dot, DotKind, Operand, Val};
 use tilec_ir::{Axis, Precision};
 use tilec_layout::{Coordinate, Dot as Role, Layout, Mma, Place, Position};
 use tilec_vocab::DType;
@@ -13,6 +15,11 @@ use tilec_vocab::DType;
 use super::emit::{Emitter, Result};
 use super::fragment::Source;
 use super::value::{Value, float, pair_type};
+
+/// Registers for all fragments of a first operand, at most, for columns to be outermost.
+const FEW_REGISTERS: u32 = 32;
+/// Columns whose sums are made together: fewer would wait for the latency of each product.
+const COLUMNS_AT_ONCE: usize = 2;
 
 /// Fragments of one operand, group by group.
 struct Fragments {
@@ -101,15 +108,31 @@ impl Emitter<'_> {
             a.groups.iter().map(|at| restricted(at, summed)).collect();
         depths.sort();
         depths.dedup();
+        // Depths whose fragments lie at one base, one after the other.
+        depths.sort_by_key(|depth| {
+            let base = |of: &Fragments| {
+                let group = of.groups.iter().position(|at| restricted(at, summed) == *depth);
+                of.source.base_of(group.unwrap_or(0) as u32 * of.words)
+            };
+            (base(&b), base(&a))
+        });
+        let mut steps = Vec::new();
+        let mut columns: Vec<Coordinate<Axis>> = Vec::new();
         for depth in &depths {
             let at_depth = |groups: &[Coordinate<Axis>]| -> Vec<u32> {
                 let here = groups.iter().zip(0..).filter(|(at, _)| restricted(at, summed) == *depth);
                 here.map(|(_, number)| number).collect()
             };
-            let (rows, columns) = (at_depth(&a.groups), at_depth(&b.groups));
-            for &column in &columns {
+            let rows = at_depth(&a.groups);
+            for column in at_depth(&b.groups) {
+                let of_b = &b.groups[column as usize];
+                let place = restricted(of_b, |axis| !summed(axis));
+                let rank = columns.iter().position(|known| *known == place).unwrap_or_else(|| {
+                    columns.push(place);
+                    columns.len() - 1
+                });
                 for &row in &rows {
-                    let (of_a, of_b) = (&a.groups[row as usize], &b.groups[column as usize]);
+                    let of_a = &a.groups[row as usize];
                     let meet = of_a.iter().all(|(axis, at)| of_b.get(axis).is_none_or(|b| b == at));
                     if !meet {
                         continue;
@@ -121,11 +144,17 @@ impl Emitter<'_> {
                     let group = c_groups.get(&at).ok_or_else(|| {
                         self.unsupported("a product whose fragments do not fit its result")
                     })?;
-                    let first = group * size as usize;
-                    let sums = &mut sums[first..first + size as usize];
-                    self.mma_group(opcode, dot.elem, precision, (&mut a, row), (&mut b, column), sums);
+                    steps.push((rank, row, column, group * size as usize));
                 }
             }
+        }
+        let fragments = a.groups.len() as u32 * a.words;
+        if matches!(dot.a, Operand::Shared(_)) && fragments <= FEW_REGISTERS {
+            steps.sort_by_key(|(rank, ..)| rank / COLUMNS_AT_ONCE);
+        }
+        for (_, row, column, first) in steps {
+            let sums = &mut sums[first..first + size as usize];
+            self.mma_group(opcode, dot.elem, precision, (&mut a, row), (&mut b, column), sums);
         }
         Ok(())
     }

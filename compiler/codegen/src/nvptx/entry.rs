@@ -6,6 +6,7 @@ use tilec_ir::{DimId, Entity, Extent, Kernel, Param, ParamType};
 use tilec_vocab::{DType, Span};
 
 use super::emit::{Emitter, Locate, Result};
+use super::shared::SHARED_ALIGNMENT;
 use super::text::Text;
 use super::value::llvm_type;
 
@@ -143,7 +144,7 @@ impl Emitter<'_> {
             .collect();
         format!(
             "target triple = \"nvptx64-nvidia-cuda\"\n\n\
-             @shared = external addrspace(3) global [0 x i8], align 128\n\n\
+             @shared = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n\n\
              define ptx_kernel void @\"{name}\"({}) #0{subprogram} {{\n{}}}\n\n{}\n\
              attributes #0 = {{ convergent nounwind \"target-cpu\"=\"{}\" \"nvvm.reqntid\"=\"{threads},1,1\" }}\n\
              attributes #1 = {{ convergent nounwind }}\n\n{lines}",

@@ -1,16 +1,14 @@
 //! Operands of matrix products: registers as they are, or fragments loaded when they are first wanted.
 
-use std::rc::Rc;
-
 use tilec_gpu::gir::Operand;
 use tilec_ir::Axis;
 use tilec_layout::{Buffer, Layout, Ldmatrix, Place};
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
-use super::shared::Vectors;
+use super::shared::Window;
 use super::value::{Tile, is_half, pair_type};
-use super::words::{At, SHARED, Unit};
+use super::words::{At, SHARED, Unit, offset};
 
 /// Bytes of a row of a matrix of `ldmatrix`.
 const ROW_BYTES: u32 = 16;
@@ -32,15 +30,13 @@ enum How {
         loaded: Vec<u32>,
         /// For each instruction, its place among the vectors.
         order: Vec<usize>,
-        places: Rc<Vectors>,
-        bases: Vec<String>,
+        window: Window,
     },
     Vectors {
         elem: DType,
         /// For each register of the fragment, its vector and its place there.
         at: Vec<(usize, usize)>,
-        places: Rc<Vectors>,
-        bases: Vec<String>,
+        window: Window,
     },
 }
 
@@ -127,18 +123,16 @@ impl Source {
             return None;
         }
         let loaded = load.loaded.register_map(layout)?;
-        let places = emitter.shared_vectors(buffer, first_byte, &load.addresses);
-        let mut order = vec![0; places.registers.len()];
-        for (place, registers) in places.registers.iter().enumerate() {
+        let window = emitter.window(buffer, first_byte, &load.addresses, slot_bytes);
+        let mut order = vec![0; window.vectors.registers.len()];
+        for (place, registers) in window.vectors.registers.iter().enumerate() {
             *order.get_mut((registers[0] / row) as usize)? = place;
         }
-        let bases = emitter.bases_in_slot(&places, slot_bytes);
         let trans = if load.trans { ".trans" } else { "" };
         let num_matrices = load.num_matrices;
-        let opcode =
-            format!("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x{num_matrices}{trans}.b16.p3");
+        let opcode = format!("ldmatrix.sync.aligned.m8n8.x{num_matrices}{trans}.shared.b16");
         let given = vec![None; order.len()];
-        let how = How::Ldmatrix { opcode, num_matrices, loaded, order, places, bases };
+        let how = How::Ldmatrix { opcode, num_matrices, loaded, order, window };
         Some(Source { how, elem_bytes, given })
     }
 
@@ -150,30 +144,29 @@ impl Source {
         first_byte: u32,
         slot_bytes: Option<&str>,
     ) -> Source {
-        let places = emitter.shared_vectors(buffer, first_byte, layout);
+        let window = emitter.window(buffer, first_byte, layout, slot_bytes);
         let mut at = vec![(0, 0); layout.count(Place::Register) as usize];
-        for (vector, registers) in places.registers.iter().enumerate() {
+        for (vector, registers) in window.vectors.registers.iter().enumerate() {
             for (place, register) in registers.iter().enumerate() {
                 at[*register as usize] = (vector, place);
             }
         }
-        let bases = emitter.bases_in_slot(&places, slot_bytes);
-        let given = vec![None; places.registers.len()];
-        let how = How::Vectors { elem, at, places, bases };
+        let given = vec![None; window.vectors.registers.len()];
+        let how = How::Vectors { elem, at, window };
         Source { how, elem_bytes: buffer.elem_bytes(), given }
     }
 
     /// One word, as an `i32`.
     pub fn word(&mut self, emitter: &mut Emitter<'_>, word: u32) -> String {
         let packed = if self.elem_bytes == 2 { 2 } else { 1 };
-        match &self.how {
+        match &mut self.how {
             How::Registers(words) => words[word as usize].clone(),
-            How::Ldmatrix { opcode, num_matrices, loaded, order, places, bases } => {
+            How::Ldmatrix { opcode, num_matrices, loaded, order, window } => {
                 let into = loaded[(word * packed) as usize] / packed;
-                let (instruction, matrix) = (into / num_matrices, into % num_matrices);
+                let (instruction, matrix) = (into / *num_matrices, into % *num_matrices);
                 let given = self.given[instruction as usize].get_or_insert_with(|| {
-                    let (base, bytes) = places.offsets[order[instruction as usize]];
-                    ldmatrix(emitter, opcode, *num_matrices, &bases[base], bytes)
+                    let (base, bytes) = window.at(emitter, order[instruction as usize]);
+                    ldmatrix(emitter, opcode, *num_matrices, &base, bytes)
                 });
                 given[matrix as usize].clone()
             }
@@ -181,15 +174,28 @@ impl Source {
         }
     }
 
+    /// The base that a word is loaded from: words of one base are best wanted together.
+    pub fn base_of(&self, word: u32) -> (usize, u32) {
+        let packed = if self.elem_bytes == 2 { 2 } else { 1 };
+        match &self.how {
+            How::Registers(_) | How::Vectors { .. } => (0, 0),
+            How::Ldmatrix { num_matrices, loaded, order, window, .. } => {
+                let into = loaded[(word * packed) as usize] / packed;
+                let way = window.vectors.ways[order[(into / num_matrices) as usize]];
+                (way.root, way.flip)
+            }
+        }
+    }
+
     fn word_of_vectors(&mut self, emitter: &mut Emitter<'_>, first: u32, packed: u32) -> String {
-        let How::Vectors { elem, at, places, bases } = &self.how else { return String::new() };
+        let How::Vectors { elem, at, window } = &mut self.how else { return String::new() };
         let mut halves = Vec::new();
         for register in first..first + packed {
             let (vector, place) = at[register as usize];
-            let elements = places.registers[vector].len();
+            let elements = window.vectors.registers[vector].len();
             let words = self.given[vector].get_or_insert_with(|| {
-                let (base, bytes) = places.offsets[vector];
-                let at = At { space: SHARED, base: &bases[base], bytes };
+                let (base, bytes) = window.at(emitter, vector);
+                let at = At { space: SHARED, base: &base, bytes };
                 emitter.load_words(at, Unit::of(*elem, elements), "")
             });
             if packed == 1 {
@@ -213,6 +219,7 @@ impl Source {
     }
 }
 
+/// In inline assembly, so that the immediate stays one: LLVM would compute each address ahead of the loop, in a register.
 fn ldmatrix(
     emitter: &mut Emitter<'_>,
     opcode: &str,
@@ -220,18 +227,22 @@ fn ldmatrix(
     base: &str,
     bytes: i64,
 ) -> Vec<String> {
-    let at = emitter
-        .text
-        .def(format_args!("getelementptr i8, ptr addrspace(3) {base}, i32 {bytes}"));
-    let returned = match num_matrices {
+    let count = num_matrices as usize;
+    let outputs: Vec<String> = (0..count).map(|i| format!("${i}")).collect();
+    let returned = match count {
         1 => "i32".to_string(),
-        count => format!("{{ {} }}", vec!["i32"; count as usize].join(", ")),
+        _ => format!("{{ {} }}", vec!["i32"; count].join(", ")),
     };
-    let all = emitter.text.meet(&returned, opcode, &[("ptr addrspace(3)", &at)]);
-    if num_matrices == 1 {
+    let all = emitter.text.def(format_args!(
+        "call {returned} asm sideeffect \"{opcode} {{{}}}, [${count}{}];\", \"{},r,~{{memory}}\"(ptr addrspace(3) {base}) #1",
+        outputs.join(", "),
+        offset(bytes),
+        vec!["=r"; count].join(","),
+    ));
+    if count == 1 {
         return vec![all];
     }
-    (0..num_matrices)
+    (0..count)
         .map(|i| emitter.text.def(format_args!("extractvalue {returned} {all}, {i}")))
         .collect()
 }

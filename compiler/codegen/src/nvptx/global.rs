@@ -39,6 +39,7 @@ impl Emitter<'_> {
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
+        self.text.enter();
         self.text.begin(&then);
         let fast = self.load_vectors(&plan, Checks::Extents)?;
         self.text.jump(&end);
@@ -46,6 +47,7 @@ impl Emitter<'_> {
         let slow = self.load_vectors(&plan, Checks::Elements)?;
         self.text.jump(&end);
         self.text.begin(&end);
+        self.text.leave();
         let ty = fast.word_type(plan.elem);
         let words = fast
             .words
@@ -97,6 +99,7 @@ impl Emitter<'_> {
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
+        self.text.enter();
         self.text.begin(&then);
         self.store_vectors(&plan, &tile, elem, Checks::Extents)?;
         self.text.jump(&end);
@@ -104,6 +107,7 @@ impl Emitter<'_> {
         self.store_vectors(&plan, &tile, elem, Checks::Elements)?;
         self.text.jump(&end);
         self.text.begin(&end);
+        self.text.leave();
         Ok(())
     }
 

@@ -99,7 +99,7 @@ pub fn compile_with_lines(
     let text = llvm_ir_with_lines(program, target, locate)?;
     times.write = start.elapsed();
     let ptx = assemble(&text, target, &mut times)?;
-    let text = with_parameter_names(&ptx, program);
+    let text = with_parameter_names(&without_marks(&ptx), program);
     let code = PtxCode {
         text,
         entry: program.signature.name.clone(),
@@ -167,6 +167,18 @@ fn initialise() {
             );
         }
     });
+}
+
+/// LLVM marks inline assembly by comments, which say nothing here.
+fn without_marks(ptx: &str) -> String {
+    ptx.lines().filter(|line| !line.ends_with(" inline asm")).fold(
+        String::with_capacity(ptx.len()),
+        |mut out, line| {
+            out.push_str(line);
+            out.push('\n');
+            out
+        },
+    )
 }
 
 /// LLVM numbers the parameters of an entry; here they get the names of the source.

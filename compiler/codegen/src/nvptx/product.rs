@@ -6,15 +6,14 @@ use tilec_layout::{Layout, Place};
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
-use super::shared::Vectors;
+use super::shared::Window;
 use super::value::{is_half, llvm_type, pair_type, widen};
 use super::words::{At, SHARED, Unit};
 
 /// An operand, loaded when it is first wanted.
 struct Loaded {
     elem: DType,
-    places: std::rc::Rc<Vectors>,
-    bases: Vec<String>,
+    window: Window,
     /// For each register, its vector and its place there.
     at: Vec<(usize, usize)>,
     given: Vec<Option<Vec<String>>>,
@@ -74,16 +73,16 @@ impl Emitter<'_> {
             }
         }
         let slot_bytes = self.slot_bytes(slot)?;
-        let places = self.shared_vectors(&buffer, self.offset(slot.buf), &fragment);
-        let bases = self.bases_in_slot(&places, slot_bytes.as_deref());
+        let first_byte = self.offset(slot.buf);
+        let window = self.window(&buffer, first_byte, &fragment, slot_bytes.as_deref());
         let mut at = vec![(0, 0); fragment.count(Place::Register) as usize];
-        for (vector, registers) in places.registers.iter().enumerate() {
+        for (vector, registers) in window.vectors.registers.iter().enumerate() {
             for (place, register) in registers.iter().enumerate() {
                 at[*register as usize] = (vector, place);
             }
         }
-        let given = vec![None; places.registers.len()];
-        Ok(Loaded { elem: dot.elem, places, bases, at, given, beside: map, step })
+        let given = vec![None; window.vectors.registers.len()];
+        Ok(Loaded { elem: dot.elem, window, at, given, beside: map, step })
     }
 }
 
@@ -95,9 +94,9 @@ impl Loaded {
         if let Some(given) = &self.given[vector] {
             return given[place].clone();
         }
-        let (base, bytes) = self.places.offsets[vector];
-        let elements = self.places.registers[vector].len();
-        let at = At { space: SHARED, base: &self.bases[base], bytes };
+        let (base, bytes) = self.window.at(emitter, vector);
+        let elements = self.window.vectors.registers[vector].len();
+        let at = At { space: SHARED, base: &base, bytes };
         let words = emitter.load_words(at, Unit::of(self.elem, elements), "");
         let given = floats(emitter, self.elem, elements, &words);
         let one = given[place].clone();

@@ -1,26 +1,32 @@
 //! Accesses to shared memory: bases that are computed once, and immediates.
 //!
 //! An element's byte is `row * row_bytes + (column ^ swizzle of the row)`. Accesses whose distance is the same in every
-//! thread share a base ([`Buffer::bases`]); the base is computed in the entry block, from the thread's number.
+//! thread share a base ([`Buffer::bases`]). Bases that differ by the same bits in every thread share a root: each is the
+//! root with those bits flipped, one instruction where it is wanted in place of a register that lives across loops. The
+//! root is computed in the entry block, from the thread's number; where the buffer begins is part of the immediate, so that
+//! buffers of one shape share their roots.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tilec_gpu::gir::{Slot, Val};
 use tilec_ir::Axis;
-use tilec_layout::{Buffer, CHUNK_BYTES, Layout, Ldmatrix, Place, WARP};
+use tilec_layout::{Buffer, CHUNK_BYTES, Lanes, Layout, Ldmatrix, Place, WARP};
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
 use super::fragment::{Source, fragment_tile};
 use super::value::{Tile, Value};
-use super::words::{At, Parts, SHARED, Unit, memory_words};
+use super::words::{At, SHARED, Unit, Parts, memory_words};
 
-/// The accesses of one layout to one buffer.
+/// Alignment of shared memory: bits below it may be flipped in an address.
+pub const SHARED_ALIGNMENT: u32 = 128;
+
+/// The accesses of one layout to buffers of one shape.
 #[derive(Clone, Debug)]
 pub struct Places {
     buffer: Buffer<Axis>,
     layout: Layout<Axis>,
-    first_byte: u32,
     found: Rc<Vectors>,
 }
 
@@ -29,44 +35,139 @@ pub struct Places {
 pub struct Vectors {
     /// For each, the registers of its elements in order of addresses.
     pub registers: Vec<Vec<u32>>,
-    /// For each, the number of its base and the bytes to add.
-    pub offsets: Vec<(usize, i64)>,
+    /// For each, how to get its address.
+    pub ways: Vec<Way>,
     /// Pointers of the entry block.
-    pub bases: Vec<String>,
+    roots: Vec<String>,
+}
+
+/// A root, bits to flip, bytes to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub root: usize,
+    pub flip: u32,
+    bytes: i64,
+}
+
+/// The accesses of one statement to one slot of a buffer.
+pub struct Window {
+    pub vectors: Rc<Vectors>,
+    roots: Vec<String>,
+    first_byte: u32,
+    flipped: BTreeMap<(usize, u32), String>,
+}
+
+impl Window {
+    /// Base and immediate of a vector.
+    pub fn at(&mut self, emitter: &mut Emitter<'_>, vector: usize) -> (String, i64) {
+        let Way { root, flip, bytes } = self.vectors.ways[vector];
+        let bytes = bytes + i64::from(self.first_byte);
+        if flip == 0 {
+            return (self.roots[root].clone(), bytes);
+        }
+        let from = &self.roots[root];
+        let base = self.flipped.entry((root, flip)).or_insert_with(|| {
+            // In inline assembly, so that it stays where it is.
+            emitter.text.def(format_args!(
+                "call ptr addrspace(3) asm sideeffect \"xor.b32 $0, $1, {flip};\", \"=r,r\"(ptr addrspace(3) {from})"
+            ))
+        });
+        (base.clone(), bytes)
+    }
 }
 
 impl Emitter<'_> {
-    /// The accesses of a layout to a buffer that begins at `first_byte` of shared memory.
-    pub fn shared_vectors(
+    /// The accesses of a layout to a slot of a buffer that begins at `first_byte` of shared memory.
+    pub fn window(
         &mut self,
         buffer: &Buffer<Axis>,
         first_byte: u32,
         layout: &Layout<Axis>,
-    ) -> Rc<Vectors> {
-        let known = self.places.iter().find(|known| {
-            known.first_byte == first_byte && known.layout == *layout && known.buffer == *buffer
-        });
+        slot_bytes: Option<&str>,
+    ) -> Window {
+        let vectors = self.shared_vectors(buffer, layout);
+        let roots = vectors
+            .roots
+            .iter()
+            .map(|root| match slot_bytes {
+                None => root.clone(),
+                Some(bytes) => self.text.def(format_args!(
+                    "getelementptr i8, ptr addrspace(3) {root}, i32 {bytes}"
+                )),
+            })
+            .collect();
+        Window { vectors, roots, first_byte, flipped: BTreeMap::new() }
+    }
+
+    fn shared_vectors(&mut self, buffer: &Buffer<Axis>, layout: &Layout<Axis>) -> Rc<Vectors> {
+        let known =
+            self.places.iter().find(|known| known.layout == *layout && known.buffer == *buffer);
         if let Some(known) = known {
             return known.found.clone();
         }
         let registers = buffer.vectors(layout).registers;
         let bases = buffer.bases(layout);
-        let pointers = bases
-            .bases
-            .iter()
-            .map(|access| self.shared_base(buffer, first_byte, layout, registers[*access][0]))
-            .collect();
-        let found = Rc::new(Vectors { registers, offsets: bases.offsets, bases: pointers });
+        let related = self.related(buffer, layout, &bases.bases);
+        let mut roots: Vec<(usize, String)> = Vec::new();
+        let mut by_base = Vec::new();
+        for (number, (parent, flip)) in related.into_iter().enumerate() {
+            let root = match roots.iter().position(|(base, _)| *base == parent) {
+                Some(root) => root,
+                None => {
+                    let register = registers[bases.bases[number]][0];
+                    roots.push((number, self.shared_base(buffer, layout, register)));
+                    roots.len() - 1
+                }
+            };
+            by_base.push((root, flip));
+        }
+        let way = |(base, bytes): (usize, i64)| {
+            let (root, flip) = by_base[base];
+            Way { root, flip, bytes }
+        };
+        let ways = bases.offsets.into_iter().map(way).collect();
+        let roots = roots.into_iter().map(|(_, pointer)| pointer).collect();
+        let found = Rc::new(Vectors { registers, ways, roots });
         let (buffer, layout) = (buffer.clone(), layout.clone());
-        self.places.push(Places { buffer, layout, first_byte, found: found.clone() });
+        self.places.push(Places { buffer, layout, found: found.clone() });
         found
     }
 
-    /// The address of a register's element, in the entry block.
+    /// For each base, the first of which it differs by the same bits in every thread, and the bits.
+    fn related(
+        &self,
+        buffer: &Buffer<Axis>,
+        layout: &Layout<Axis>,
+        bases: &[usize],
+    ) -> Vec<(usize, u32)> {
+        let mut addresses: Vec<Vec<Option<u32>>> = vec![Vec::new(); bases.len()];
+        for warp in 0..layout.count(Place::Warp) {
+            let (_, all) = buffer.addresses(layout, Lanes::All, warp);
+            for (own, base) in addresses.iter_mut().zip(bases) {
+                own.extend(&all[*base]);
+            }
+        }
+        let may_flip = buffer.bytes().is_multiple_of(SHARED_ALIGNMENT);
+        let mut out: Vec<(usize, u32)> = Vec::new();
+        for (number, own) in addresses.iter().enumerate() {
+            let found = (0..number).filter(|root| may_flip && out[*root] == (*root, 0)).find_map(|root| {
+                let mut bits = own
+                    .iter()
+                    .zip(&addresses[root])
+                    .filter_map(|(a, b)| Some((*a)? ^ (*b)?));
+                let flip = bits.next()?;
+                (flip < SHARED_ALIGNMENT && bits.all(|other| other == flip))
+                    .then_some((root, flip))
+            });
+            out.push(found.unwrap_or((number, 0)));
+        }
+        out
+    }
+
+    /// The address of a register's element in a buffer that begins with shared memory, in the entry block.
     fn shared_base(
         &mut self,
         buffer: &Buffer<Axis>,
-        first_byte: u32,
         layout: &Layout<Axis>,
         register: u32,
     ) -> String {
@@ -86,17 +187,7 @@ impl Emitter<'_> {
         }
         let bytes = text.early(format_args!("mul i32 {row}, {}", buffer.row_bytes()));
         let bytes = text.early(format_args!("add i32 {bytes}, {column}"));
-        let bytes = text.early(format_args!("add i32 {bytes}, {first_byte}"));
         text.early(format_args!("getelementptr i8, ptr addrspace(3) @shared, i32 {bytes}"))
-    }
-
-    /// The bases of a slot.
-    pub fn bases_in_slot(&mut self, vectors: &Vectors, slot_bytes: Option<&str>) -> Vec<String> {
-        let Some(bytes) = slot_bytes else { return vectors.bases.clone() };
-        let at = |base: &String| {
-            self.text.def(format_args!("getelementptr i8, ptr addrspace(3) {base}, i32 {bytes}"))
-        };
-        vectors.bases.iter().map(at).collect()
     }
 
     /// Whether the element of a register is inside the buffer, for layouts that cover more: `None` where it always is.
@@ -150,10 +241,10 @@ impl Emitter<'_> {
         first_byte: u32,
         slot_bytes: Option<&str>,
     ) {
-        let vectors = self.shared_vectors(buffer, first_byte, layout);
-        let bases = self.bases_in_slot(&vectors, slot_bytes);
+        let mut window = self.window(buffer, first_byte, layout, slot_bytes);
         let first = self.first_copy(layout);
-        for (registers, (base, bytes)) in vectors.registers.iter().zip(&vectors.offsets) {
+        let vectors = window.vectors.clone();
+        for (vector, registers) in vectors.registers.iter().enumerate() {
             let inside = self.inside_buffer(buffer, layout, registers[0]);
             let guard = match (&first, inside) {
                 (Some(a), Some(b)) => Some(self.text.early(format_args!("and i1 {a}, {b}"))),
@@ -161,7 +252,8 @@ impl Emitter<'_> {
                 (None, other) => other,
             };
             let words = memory_words(self, tile, elem, registers);
-            let at = At { space: SHARED, base: &bases[*base], bytes: *bytes };
+            let (base, bytes) = window.at(self, vector);
+            let at = At { space: SHARED, base: &base, bytes };
             self.store_words(guard.as_deref(), at, Unit::of(elem, registers.len()), &words);
         }
     }
@@ -175,11 +267,12 @@ impl Emitter<'_> {
         first_byte: u32,
         slot_bytes: Option<&str>,
     ) -> Tile {
-        let vectors = self.shared_vectors(buffer, first_byte, layout);
-        let bases = self.bases_in_slot(&vectors, slot_bytes);
+        let mut window = self.window(buffer, first_byte, layout, slot_bytes);
         let mut parts = Parts::new(elem, layout.count(Place::Register) as usize);
-        for (registers, (base, bytes)) in vectors.registers.iter().zip(&vectors.offsets) {
-            let at = At { space: SHARED, base: &bases[*base], bytes: *bytes };
+        let vectors = window.vectors.clone();
+        for (vector, registers) in vectors.registers.iter().enumerate() {
+            let (base, bytes) = window.at(self, vector);
+            let at = At { space: SHARED, base: &base, bytes };
             let unit = Unit::of(elem, registers.len());
             let words = match self.inside_buffer(buffer, layout, registers[0]) {
                 Some(inside) => self.load_words_if(&inside, at, unit, false),

@@ -9,6 +9,11 @@ pub struct Text {
     /// What depends on the thread and the parameters only: in the entry block, each expression once.
     early: String,
     known: BTreeMap<String, String>,
+    /// The same since the last loop of the outermost level: such values are computed anew there, so that they do not live
+    /// across the loop. `None` before it.
+    late: Option<BTreeMap<String, String>>,
+    /// Loops and branches around the line being written.
+    depth: usize,
     /// Lines of the body; reserved ones are filled in later.
     body: Vec<String>,
     next: usize,
@@ -56,6 +61,15 @@ impl Text {
     /// An expression of thread and parameters: computed once, at the start.
     pub fn early(&mut self, rhs: impl Display) -> String {
         let rhs = rhs.to_string();
+        if self.is_late() {
+            let known = self.late.as_ref().and_then(|late| late.get(&rhs));
+            if let Some(name) = known {
+                return name.clone();
+            }
+            let name = self.def(&rhs);
+            self.late.get_or_insert_default().insert(rhs, name.clone());
+            return name;
+        }
         if let Some(name) = self.known.get(&rhs) {
             return name.clone();
         }
@@ -64,6 +78,29 @@ impl Text {
         self.instructions += 1;
         self.known.insert(rhs, name.clone());
         name
+    }
+
+    /// Whether early values are computed after a loop and not in the entry block.
+    pub fn is_late(&self) -> bool {
+        self.depth == 0 && self.late.is_some()
+    }
+
+    /// A loop or branch begins.
+    pub fn enter(&mut self) {
+        self.depth += 1;
+    }
+
+    /// A branch ends.
+    pub fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// A loop ends.
+    pub fn leave_loop(&mut self) {
+        self.depth -= 1;
+        if self.depth == 0 {
+            self.late = Some(BTreeMap::new());
+        }
     }
 
     /// Where following instructions come from.

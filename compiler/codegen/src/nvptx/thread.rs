@@ -44,6 +44,10 @@ pub fn register_sums(layout: &Layout<Axis>, weight: impl Fn(Axis) -> i64) -> Vec
 impl Emitter<'_> {
     /// The thread's number in its CTA.
     pub fn tid(&mut self) -> String {
+        if self.text.is_late() {
+            // Opaque, so that it is read again.
+            return self.text.early("call i32 asm sideeffect \"mov.u32 $0, %tid.x;\", \"=r\"()");
+        }
         self.text.early_call("i32", "llvm.nvvm.read.ptx.sreg.tid.x", &[])
     }
 

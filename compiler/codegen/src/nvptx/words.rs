@@ -189,8 +189,20 @@ pub fn memory_words(
 ) -> Vec<String> {
     let text = &mut emitter.text;
     if elem == DType::Bool {
-        let one = &tile.words[registers[0] as usize];
-        return vec![text.def(format_args!("zext i1 {one} to i16"))];
+        return registers
+            .chunks(4)
+            .map(|bytes| {
+                let ty = if bytes.len() == 4 { "i32" } else { "i16" };
+                let mut word = "0".to_string();
+                for (at, register) in bytes.iter().enumerate() {
+                    let one = &tile.words[*register as usize];
+                    let one = text.def(format_args!("zext i1 {one} to {ty}"));
+                    let one = text.def(format_args!("shl {ty} {one}, {}", 8 * at));
+                    word = text.def(format_args!("or {ty} {word}, {one}"));
+                }
+                word
+            })
+            .collect();
     }
     if is_half(elem) && registers.len() > 1 {
         let pair = pair_type(elem);
@@ -258,9 +270,20 @@ impl Parts {
             }
             return;
         }
+        if elem == DType::Bool {
+            for (bytes, word) in registers.chunks(4).zip(words) {
+                let ty = if bytes.len() == 4 { "i32" } else { "i16" };
+                for (at, register) in bytes.iter().enumerate() {
+                    let byte = text.def(format_args!("and {ty} {word}, {}", 255i64 << (8 * at)));
+                    let one = text.def(format_args!("icmp ne {ty} {byte}, 0"));
+                    self.halves[*register as usize] = Some(one);
+                }
+            }
+            return;
+        }
         for (register, word) in registers.iter().zip(words) {
             let one = match elem {
-                DType::Bool => text.def(format_args!("icmp ne i16 {word}, 0")),
+                DType::Bool => word.clone(),
                 DType::I32 | DType::I64 => word.clone(),
                 DType::F32 => text.def(format_args!("bitcast i32 {word} to float")),
                 DType::F16 | DType::BF16 => text.def(format_args!("bitcast i16 {word} to {ty}")),

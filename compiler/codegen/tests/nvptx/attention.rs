@@ -1,10 +1,12 @@
 //! The loop that everything is for: flash attention forward, as the lowering writes it.
 
-use tilec_gpu::gir::*;
 use tilec_gpu::gir::Op;
+use tilec_gpu::gir::*;
 use tilec_ir::*;
-use tilec_layout::{Access as Visit, Buffer, Lanes as Who, Layout, Ldmatrix, Mma, chunked, convert};
 use tilec_layout::Dot as Role;
+use tilec_layout::{
+    Access as Visit, Buffer, Lanes as Who, Layout, Ldmatrix, Mma, chunked, convert,
+};
 use tilec_vocab::DType;
 
 use crate::build::*;
@@ -42,12 +44,36 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
     };
     let over_m = |layout: Layout<Axis>| layout.covering(m, rows / 4).over_warps(m, 4);
     let q_layout = over_m(mma.a().rename(first).expect("names").covering(d, head));
-    let k_layout =
-        mma.b().rename(first).expect("names").covering(d, head).covering(n, block).copied_over_warps(4);
-    let s_layout = over_m(mma.c().rename(first).expect("names").covering(n, block));
-    let p_layout = over_m(mma.a().rename(second).expect("names").covering(n, block));
-    let v_layout =
-        mma.b().rename(second).expect("names").covering(n, block).covering(d, head).copied_over_warps(4);
+    let k_layout = mma
+        .b()
+        .rename(first)
+        .expect("names")
+        .covering(n, 16)
+        .covering(d, head)
+        .covering(n, block)
+        .copied_over_warps(4);
+    let s_layout = mma
+        .c()
+        .rename(first)
+        .expect("names")
+        .covering(m, rows / 4)
+        .covering(n, block)
+        .over_warps(m, 4);
+    let p_layout = mma
+        .a()
+        .rename(second)
+        .expect("names")
+        .covering(m, rows / 4)
+        .covering(n, block)
+        .over_warps(m, 4);
+    let v_layout = mma
+        .b()
+        .rename(second)
+        .expect("names")
+        .covering(d, 16)
+        .covering(n, block)
+        .covering(d, head)
+        .copied_over_warps(4);
     let o_layout = over_m(mma.c().rename(second).expect("names").covering(d, head));
     let row = s_layout.without(n);
 
@@ -148,8 +174,7 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
             let sum = b.tile(f32, &row, Op::Fma(old_sum, alpha, part));
             let half = b.tile(dtype, &s_layout, Op::Cast(p));
             let plan = convert(&s_layout, &p_layout, 2).expect("a plan");
-            let half =
-                b.tile(dtype, &p_layout, Op::Convert(half, Conversion::Plan(plan, None)));
+            let half = b.tile(dtype, &p_layout, Op::Convert(half, Conversion::Plan(plan, None)));
             let moved = b.tile(f32, &o_layout, Op::Binary(BinaryOp::Mul, acc, alpha));
             b.run(Op::Wait(1));
             b.run(Op::Barrier);

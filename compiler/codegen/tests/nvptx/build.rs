@@ -188,10 +188,7 @@ pub fn output(name: &str, dtype: DType, elements: u64, strides: &[u64]) -> Given
 /// Memory that is read and written.
 pub fn both(name: &str, dtype: DType, values: &[f64], strides: &[u64]) -> Given {
     let buffer = sim::Buffer::input(name, elem(dtype), bytes(dtype, values));
-    Given::Tensor(
-        sim::Buffer { direction: sim::Direction::InOut, ..buffer },
-        strides.to_vec(),
-    )
+    Given::Tensor(sim::Buffer { direction: sim::Direction::InOut, ..buffer }, strides.to_vec())
 }
 
 fn elem(dtype: DType) -> sim::Elem {
@@ -225,7 +222,9 @@ pub fn numbers(dtype: DType, bytes: &[u8]) -> Vec<f64> {
         .map(|b| match dtype {
             DType::Bool => f64::from(b[0]),
             DType::I32 => f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            DType::I64 => i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64,
+            DType::I64 => {
+                i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f64
+            }
             DType::F16 => half::f16::from_le_bytes([b[0], b[1]]).to_f64(),
             DType::BF16 => half::bf16::from_le_bytes([b[0], b[1]]).to_f64(),
             DType::F32 => f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
@@ -246,7 +245,13 @@ pub fn ptx(program: &Program) -> String {
 }
 
 /// Compiles and runs one CTA for each of `programs`, under several schedules; gives the named buffer.
-pub fn run(program: &Program, given: Vec<Given>, dims: &[u64], name: &str, dtype: DType) -> Vec<f64> {
+pub fn run(
+    program: &Program,
+    given: Vec<Given>,
+    dims: &[u64],
+    name: &str,
+    dtype: DType,
+) -> Vec<f64> {
     let text = ptx(program);
     let module = match sim::Module::parse(&text) {
         Ok(module) => module,

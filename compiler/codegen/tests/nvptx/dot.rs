@@ -1,9 +1,9 @@
 //! Matrix products with operands in shared memory and registers.
 
-use tilec_gpu::gir::*;
 use tilec_gpu::gir::Op;
+use tilec_gpu::gir::*;
 use tilec_ir::*;
-use tilec_layout::{Buffer, Layout, Ldmatrix, Mma, chunked, Dot as Role};
+use tilec_layout::{Buffer, Dot as Role, Layout, Ldmatrix, Mma, chunked};
 use tilec_vocab::DType;
 
 use crate::build::*;
@@ -58,7 +58,8 @@ fn product(problem: &Problem) {
         }
     };
     let a_layout = spread(mma.a().rename(name).expect("names").covering(l, k), true);
-    let b_layout = spread(mma.b().rename(name).expect("names").covering(l, k).covering(j, n), false);
+    let b_layout =
+        spread(mma.b().rename(name).expect("names").covering(l, k).covering(j, n), false);
     let c_layout = spread(mma.c().rename(name).expect("names").covering(j, n), true);
     let b_axes = if b_rows_are_n { [(j, n), (l, k)] } else { [(l, k), (j, n)] };
     let a_buffer = b.buffer("a", staged(&[(i, m), (l, k)], bytes, &a_layout), 1);

@@ -1,7 +1,7 @@
 //! Element-wise instructions, loads and stores, guards.
 
-use tilec_gpu::gir::*;
 use tilec_gpu::gir::Op;
+use tilec_gpu::gir::*;
 use tilec_ir::*;
 use tilec_layout::blocked;
 use tilec_vocab::DType;
@@ -203,8 +203,7 @@ fn copy_with_guards(dtype: DType, m: u32, n: u32, present: (u32, u32), vector: u
     let xs = small_numbers(count, 3);
     // The gaps between rows are neither read nor written: `y` keeps what it had there.
     let before: Vec<f64> = vec![9.0; count];
-    let given =
-        vec![input("x", dtype, &xs, &[stride, 1]), both("y", dtype, &before, &[stride, 1])];
+    let given = vec![input("x", dtype, &xs, &[stride, 1]), both("y", dtype, &before, &[stride, 1])];
     let found = run(&b.finish(), given, &[rows, columns], "y", dtype);
     for row in 0..rows {
         for column in 0..stride {

@@ -1,6 +1,6 @@
 //! Values where they are wanted: in a layout, as a sum of lanes, as numbers.
 
-use tilec_ir::{Axis, BinaryOp, Entity, Imm, InstData, Op as TileOp, Value};
+use tilec_ir::{Axis, BinaryOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts};
 use tilec_layout::{Layout, Plan, blocked, convert};
 use tilec_vocab::DType;
 
@@ -44,7 +44,7 @@ impl<'k> Lower<'k> {
             return Ok(Some(Home::Partial(self.in_parts(result, data, &layout)?, masks)));
         }
         let val = self.compute(result, data, &layout)?;
-        self.note_padding(val, result, data, &layout);
+        self.note_padding(val, data, &layout);
         Ok(Some(Home::Tile(val)))
     }
 
@@ -61,19 +61,37 @@ impl<'k> Lower<'k> {
         Ok(self.push(element_op(&data.op, &args)?, elem, Some(layout.clone())))
     }
 
-    /// What absent lanes hold goes through a conversion if it is zero.
-    fn note_padding(&mut self, val: Val, result: Value, data: &InstData, layout: &Layout<Axis>) {
-        let [from] = data.args[..] else { return };
-        if data.op != TileOp::Cast || !self.study.dtype(result).is_float() {
-            return;
-        }
-        let key = (from, layout.clone());
-        let source = match self.scope.homes.get(&from) {
-            Some(Home::Tile(val)) => Some(*val),
-            _ => self.scope.made.get(&key).copied(),
+    /// What absent lanes hold after an instruction, from what they held before: the -inf of a score becomes the 0 of its
+    /// weight.
+    fn note_padding(&mut self, val: Val, data: &InstData, layout: &Layout<Axis>) {
+        const HIDDEN: f64 = f64::NEG_INFINITY;
+        let held = |at: usize| {
+            let from = *data.args.get(at)?;
+            let source = match self.scope.homes.get(&from) {
+                Some(Home::Tile(val)) => Some(*val),
+                _ => self.scope.made.get(&(from, layout.clone())).copied(),
+            };
+            match self.padding.get(&source?) {
+                Some((Imm::Float(x), axes)) => Some((*x, axes.clone())),
+                _ => None,
+            }
         };
-        if let Some((Imm::Float(0.0), axes)) = source.and_then(|val| self.padding.get(&val)) {
-            self.padding.insert(val, (Imm::Float(0.0), axes.clone()));
+        let kernel = self.kernel;
+        let now = match data.op {
+            TileOp::Cast => held(0).filter(|(x, _)| *x == 0.0),
+            TileOp::Unary(UnaryOp::Exp2) => {
+                held(0).filter(|(x, _)| *x == HIDDEN).map(|(_, axes)| (0.0, axes))
+            }
+            TileOp::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().find_map(|(x, by)| {
+                held(x).filter(|(x, _)| *x == HIDDEN && facts::positive(kernel, data.args[by]))
+            }),
+            TileOp::Binary(BinaryOp::Sub) => held(0).filter(|(x, _)| {
+                *x == HIDDEN && facts::above_minus_infinity(kernel, data.args[1])
+            }),
+            _ => None,
+        };
+        if let Some((x, axes)) = now {
+            self.padding.insert(val, (Imm::Float(x), axes));
         }
     }
 

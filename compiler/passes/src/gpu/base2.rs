@@ -18,7 +18,7 @@ use std::f64::consts::LOG2_E;
 use tilec_ir::{BinaryOp, Builder, Copier, Inst, Kernel, Op, UnaryOp, Value};
 use tilec_vocab::{Bug, DType};
 
-use super::is_f32;
+use tilec_ir::facts::is_f32;
 use crate::rewrite::{Rewrite, rewrite};
 
 /// Runs the pass.

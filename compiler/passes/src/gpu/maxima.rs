@@ -3,15 +3,16 @@
 //! ```text
 //! %s = dot q, k    %x = mul %s, c    %top = max %x over n
 //! ->
-//! %q' = select(c < 0, -q, q)    %s = dot %q', k    %x = mul %s, |c|    %top = (max %s over n) * |c|
+//! %q' = select(c < 0, -q, select(c == 0, 0, q))    %c' = select(c == 0, 1, |c|)
+//! %s = dot %q', k    %x = mul %s, %c'    %top = (max %s over n) * %c'
 //! ```
 //!
 //! for a number `c`. The product is then wanted by the exponentials alone, which take it in the same instruction as the difference
-//! (`base2`). The sign goes into an operand that is made before the loop.
+//! (`base2`), and the scale is known to be positive (`masked_exp`). The sign goes into an operand that is made before the loop.
 //!
 //! # Numerics
 //!
-//! Exact, since rounding is monotonous, but for `c = 0` with an infinite product: there `0 * inf` may be 0 or no number.
+//! Exact, since rounding is monotonous, but for `c = 0` with an infinite product, which here is 0 and no NaN.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ use tilec_ir::{
 };
 use tilec_vocab::{Bug, DType};
 
-use super::{float, is_f32};
+use tilec_ir::facts::{is_f32, literal};
 use crate::rewrite::{Rewrite, rewrite};
 
 /// Runs the pass.
@@ -99,7 +100,7 @@ impl Maxima<'_> {
             let Op::Reduce(ReduceOp::Max, _) = data.op else { continue };
             let (product, condition) = match self.old.def(data.args[0]) {
                 Some(InstData { op: Op::Select, args, .. })
-                    if float(self.old, args[2]) == Some(f64::NEG_INFINITY) =>
+                    if literal(self.old, args[2]) == Some(f64::NEG_INFINITY) =>
                 {
                     (args[1], Some(args[0]))
                 }
@@ -158,15 +159,22 @@ impl Maxima<'_> {
     /// After the definition of a scale: its magnitude. After that of an operand: the operand with the scale's sign.
     fn prepare(&mut self, value: Value, to: &mut Builder<'_>) {
         if self.products.values().any(|&(_, scale)| scale == value) {
-            let magnitude = to.unary(UnaryOp::Abs, self.copier.value(value));
-            self.made.insert(value, magnitude);
+            let scale = self.copier.value(value);
+            let (zero, one) = (to.float(0.0, DType::F32), to.float(1.0, DType::F32));
+            let vanishes = to.compare(CompareOp::Eq, scale, zero);
+            let magnitude = to.unary(UnaryOp::Abs, scale);
+            let positive = to.select(vanishes, one, magnitude);
+            self.made.insert(value, positive);
         }
         if let Some(&scale) = self.wanted.get(&value) {
             let zero = to.float(0.0, DType::F32);
             let negative = to.compare(CompareOp::Lt, self.copier.value(scale), zero);
             let plain = self.copier.value(value);
             let flipped = to.unary(UnaryOp::Neg, plain);
-            let signed = to.select(negative, flipped, plain);
+            let vanishes = to.compare(CompareOp::Eq, self.copier.value(scale), zero);
+            let nothing = to.constant(Imm::Float(0.0), to.kernel.ty(plain).elem);
+            let present = to.select(vanishes, nothing, plain);
+            let signed = to.select(negative, flipped, present);
             self.made.insert(value, signed);
         }
     }
@@ -189,10 +197,7 @@ impl Maxima<'_> {
             None => x,
         };
         let greatest = to.reduce(*op, seen, &over);
-        let mut scaled = to.binary(BinaryOp::Mul, greatest, scale);
-        // Of a row that sees nothing, also where the scale is 0.
-        let none = to.compare(CompareOp::Eq, greatest, nothing);
-        scaled = to.select(none, nothing, scaled);
+        let scaled = to.binary(BinaryOp::Mul, greatest, scale);
         self.copier.map(data.results[0], scaled);
     }
 }

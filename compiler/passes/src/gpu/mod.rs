@@ -1,12 +1,13 @@
 //! What only GPUs want: tile IR for them computes the same in fewer instructions of their kind.
 
-use tilec_ir::{Elem, Imm, Kernel, Op, Stage, Tile, Value};
-use tilec_vocab::{Bug, DType};
+use tilec_ir::{Kernel, Stage, Tile};
+use tilec_vocab::Bug;
 
 use crate::pipeline::{Options, Pass, run};
 use crate::{cse, dce};
 
 mod base2;
+mod masked;
 mod maxima;
 mod reciprocal;
 
@@ -27,6 +28,13 @@ pub const GPU_PASSES: &[Pass] = &[
         run: base2::run,
     },
     Pass {
+        name: "masked_exp",
+        stage: Tile::NAME,
+        after: &["base2"],
+        why: "the exponential of a masked score is zero, so that its mask need not be tested twice",
+        run: masked::run,
+    },
+    Pass {
         name: "reciprocal",
         stage: Tile::NAME,
         after: &[],
@@ -36,7 +44,7 @@ pub const GPU_PASSES: &[Pass] = &[
     Pass {
         name: "gpu_cse",
         stage: Tile::NAME,
-        after: &["base2"],
+        after: &["masked_exp"],
         why: "a base times log2(e) is wanted by the weights and by the factor that rescales them",
         run: cse::run,
     },
@@ -60,19 +68,4 @@ pub fn for_gpu(kernel: &Kernel, options: &Options) -> Result<Kernel, Bug> {
         kernel = run(pass, &kernel)?;
     }
     Ok(kernel)
-}
-
-/// Whether a value is over `f32`.
-fn is_f32(kernel: &Kernel, value: Value) -> bool {
-    kernel.ty(value).elem == Elem::Known(DType::F32)
-}
-
-/// The float that a value, or each of its elements, is known to be.
-fn float(kernel: &Kernel, value: Value) -> Option<f64> {
-    let data = kernel.def(value)?;
-    match data.op {
-        Op::Const(Imm::Float(x)) => Some(x),
-        Op::Splat => float(kernel, *data.args.first()?),
-        _ => None,
-    }
 }

@@ -11,7 +11,7 @@
 use tilec_ir::{BinaryOp, Builder, Copier, Elem, Inst, Kernel, Op, Value};
 use tilec_vocab::{Bug, DType};
 
-use super::is_f32;
+use tilec_ir::facts::is_f32;
 use crate::rewrite::{Rewrite, rewrite};
 
 /// Runs the pass.

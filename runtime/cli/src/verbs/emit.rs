@@ -8,7 +8,8 @@ use tilec_codegen::nvptx;
 use tilec_driver::Options;
 use tilec_ir::{GenericKind, Kernel, Module};
 use tilec_passes::PASSES;
-use tilec_vocab::{DType, Specialisation, TensorFacts};
+use tilec_ptx::tools::{self, ToolError};
+use tilec_vocab::{DType, PtxCode, Specialisation, TensorFacts};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
@@ -26,7 +27,9 @@ Examples:
   tilec emit causal.tile --to tir T=f16 D=64
   tilec emit causal.tile --to tir T=f16 D=64 --knob BM=128 --without hoist
   tilec emit causal.tile --to tir T=f16 D=64 --after fold
-  tilec emit causal.tile --to ll T=f32 D=64")]
+  tilec emit causal.tile --to ll T=f32 D=64
+  tilec emit causal.tile --to ptx T=f16 D=128 --knob stages=3 -v
+  tilec emit causal.tile --to sass T=f16 D=128 --target sm_90")]
 pub struct Args {
     /// The file; - is the standard input
     file: PathBuf,
@@ -70,6 +73,13 @@ enum Stage {
     Gir,
     /// PTX, as a GPU's driver takes it.
     Ptx,
+    /// A GPU's machine code as text, by NVIDIA's ptxas and nvdisasm; `make tools` installs them.
+    Sass,
+}
+
+/// Machine code for the target that PTX was written for.
+fn machine_code(code: &PtxCode) -> Result<tools::Assembled, ToolError> {
+    tools::assemble(&code.text, &code.target)
 }
 
 impl Args {
@@ -104,17 +114,21 @@ impl Args {
                 text.map_err(|error| Failure::Target(error.to_string()))?
             }
             Stage::Ptx => {
-                let program = self.gpu(module, &options, knobs)?;
-                let start = Instant::now();
-                let compiled =
-                    nvptx::compile_with_lines(&program, self.gpu_target()?, &front.locate());
-                let compiled = compiled.map_err(|error| Failure::from(tilec_ptx::Error::from(error)))?;
-                let nvptx::Times { write, read, optimise, generate } = compiled.times;
-                talk.detail(format!(
-                    "PTX in {:.1?}: LLVM IR written {write:.1?}, read {read:.1?}, passes {optimise:.1?}, PTX {generate:.1?}",
-                    start.elapsed()
-                ));
+                let compiled = self.ptx(module, &options, knobs, &front.locate(), talk)?;
+                if talk.verbose {
+                    talk.detail(machine_code(&compiled.code).map_or_else(
+                        |error| error.to_string(),
+                        |made| format!("{}: {}", compiled.code.target, made.usage),
+                    ));
+                }
                 compiled.code.text
+            }
+            Stage::Sass => {
+                let compiled = self.ptx(module, &options, knobs, &front.locate(), talk)?;
+                let missing = |error: ToolError| Failure::Target(error.to_string());
+                let made = machine_code(&compiled.code).map_err(missing)?;
+                talk.detail(format!("{}: {}", compiled.code.target, made.usage));
+                tools::disassemble(&made.cubin).map_err(missing)?
             }
         };
         output::print(&text)
@@ -123,6 +137,27 @@ impl Args {
     fn gpu_target(&self) -> Result<&'static nvptx::Target, Failure> {
         let name = self.target.as_deref().unwrap_or(tilec_ptx::DEFAULT_TARGET);
         tilec_ptx::target(name).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// The kernel as PTX.
+    fn ptx(
+        &self,
+        module: &Module<tilec_ir::Tile>,
+        options: &Options,
+        knobs: BTreeMap<String, i64>,
+        locate: nvptx::Locate<'_>,
+        talk: Talk,
+    ) -> Result<nvptx::Compiled, Failure> {
+        let program = self.gpu(module, options, knobs)?;
+        let start = Instant::now();
+        let compiled = nvptx::compile_with_lines(&program, self.gpu_target()?, locate);
+        let compiled = compiled.map_err(|error| Failure::from(tilec_ptx::Error::from(error)))?;
+        let nvptx::Times { write, read, optimise, generate } = compiled.times;
+        talk.detail(format!(
+            "PTX in {:.1?}: LLVM IR written {write:.1?}, read {read:.1?}, passes {optimise:.1?}, PTX {generate:.1?}",
+            start.elapsed()
+        ));
+        Ok(compiled)
     }
 
     /// The kernel as a program for one CTA.

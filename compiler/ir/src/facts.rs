@@ -1,0 +1,87 @@
+//! What can be seen of a float value from how it is made.
+
+use tilec_vocab::DType;
+
+use crate::kernel::{Kernel, Value};
+use crate::ops::{BinaryOp, CompareOp, Imm, Op, UnaryOp};
+use crate::types::Elem;
+
+/// How far back one looks.
+const MAX_DEPTH: u32 = 16;
+
+/// The float that a value, or each of its elements, is.
+pub fn literal(kernel: &Kernel, value: Value) -> Option<f64> {
+    let data = kernel.def(value)?;
+    match data.op {
+        Op::Const(Imm::Float(x)) => Some(x),
+        Op::Splat => literal(kernel, *data.args.first()?),
+        _ => None,
+    }
+}
+
+/// Whether a value is over `f32`.
+pub fn is_f32(kernel: &Kernel, value: Value) -> bool {
+    kernel.ty(value).elem == Elem::Known(DType::F32)
+}
+
+/// Whether every element is above zero, or no number.
+pub fn positive(kernel: &Kernel, value: Value) -> bool {
+    is_positive(kernel, value, MAX_DEPTH)
+}
+
+fn is_positive(kernel: &Kernel, value: Value, depth: u32) -> bool {
+    if let Some(x) = literal(kernel, value) {
+        return x > 0.0;
+    }
+    let Some(data) = kernel.def(value).filter(|_| depth > 0) else { return false };
+    let args = &data.args;
+    let go = |value| is_positive(kernel, value, depth - 1);
+    match data.op {
+        // A product with a literal from 1 up does not vanish.
+        Op::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().any(|(x, by)| {
+            go(args[x]) && literal(kernel, args[by]).is_some_and(|by| by >= 1.0)
+        }),
+        Op::Splat => go(args[0]),
+        // select(x == 0, positive, |x|)
+        Op::Select => {
+            let magnitude = kernel.def(args[2]);
+            let condition = kernel.def(args[0]);
+            match (magnitude, condition) {
+                (Some(magnitude), Some(condition)) => {
+                    magnitude.op == Op::Unary(UnaryOp::Abs)
+                        && condition.op == Op::Compare(CompareOp::Eq)
+                        && condition.args[0] == magnitude.args[0]
+                        && literal(kernel, condition.args[1]) == Some(0.0)
+                        && go(args[1])
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Whether no element is -inf: a choice that replaces it, times something positive.
+pub fn above_minus_infinity(kernel: &Kernel, value: Value) -> bool {
+    if let Some(x) = literal(kernel, value) {
+        return x > f64::NEG_INFINITY;
+    }
+    let Some(data) = kernel.def(value) else { return false };
+    let args = &data.args;
+    match data.op {
+        // Of what is not -inf; log2(e) times the least f32 is -inf too, and as harmless as that f32.
+        Op::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().any(|(x, by)| {
+            above_minus_infinity(kernel, args[x])
+                && literal(kernel, args[by]).is_some_and(|by| by > 0.0 && by < 2.0)
+        }),
+        // select(x == -inf, number, x)
+        Op::Select => {
+            let Some(condition) = kernel.def(args[0]) else { return false };
+            condition.op == Op::Compare(CompareOp::Eq)
+                && condition.args[0] == args[2]
+                && literal(kernel, condition.args[1]) == Some(f64::NEG_INFINITY)
+                && literal(kernel, args[1]).is_some_and(f64::is_finite)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,99 @@
+//! NVIDIA's assembler takes every kernel of the library, for every target, and finds about the registers that the model
+//! expects. Skipped, with a message, where there is no `ptxas`: `make tools` installs it.
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tilec_codegen::nvptx::TARGETS;
+use tilec_driver::optimise;
+use tilec_ir::Kernel;
+use tilec_ptx::resources::Needs;
+use tilec_ptx::tools::{self, Usage};
+use tilec_ptx::{Options, SetKnobs};
+use tilec_tests::gpu::{FLOATS, binding, modules, ptx};
+use tilec_tests::no_complaints;
+use tilec_vocab::DType;
+
+/// Head size.
+const HEAD: i64 = 64;
+
+/// How far the model may be off, in registers, for a kernel that spills nothing: more would mislead whoever reads it.
+const OFF: i64 = 60;
+
+struct Task<'a> {
+    kernel: &'a Kernel,
+    dtype: DType,
+    target: &'static str,
+}
+
+/// What came out of a task: what is used and what was modelled.
+type Made = Result<(Usage, u32), String>;
+
+fn make(task: &Task<'_>) -> Made {
+    let binding = binding(task.kernel, task.dtype, HEAD);
+    let code = ptx(task.kernel, &binding, &Options::default(), task.target)?;
+    let made = tools::assemble(&code.text, task.target).map_err(|error| error.to_string())?;
+    let tile = optimise(task.kernel, &binding, &tilec_driver::Options::default());
+    let tile = tile.map_err(|error| error.to_string())?;
+    let facts = tilec_ptx::usual_facts(&tile);
+    let knobs = SetKnobs::default().chosen(&binding);
+    let program = tilec_ptx::program(&tile, &facts, knobs, &Options::default());
+    let program = program.map_err(|error| error.to_string())?;
+    Ok((made.usage, Needs::of(&program).registers))
+}
+
+#[test]
+fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
+    if let Err(missing) = tools::find("ptxas") {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let modules = modules();
+    let mut tasks = Vec::new();
+    for kernel in modules.iter().flat_map(|(_, module)| &module.kernels) {
+        for dtype in FLOATS {
+            // Each kernel goes to the first target in every type, and to each of the others in one.
+            let number = tasks.len();
+            let others = &TARGETS[1..];
+            for target in [&TARGETS[0], &others[number / 2 % others.len()]] {
+                tasks.push(Task { kernel, dtype, target: target.name });
+            }
+        }
+    }
+    let made: Mutex<Vec<Option<Made>>> = Mutex::new(tasks.iter().map(|_| None).collect());
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = tasks.get(number) else { return };
+                    let one = make(task);
+                    made.lock().expect("no thread panics")[number] = Some(one);
+                }
+            });
+        }
+    });
+    let mut complaints = Vec::new();
+    let mut report = String::new();
+    for (task, made) in tasks.iter().zip(made.into_inner().expect("no thread panics")) {
+        let name = format!("{} {} {}", task.kernel.name, task.dtype, task.target);
+        match made.unwrap_or_else(|| Err("was not made".to_owned())) {
+            Err(error) => complaints.push(format!("{name}: {error}")),
+            Ok((usage, modelled)) => {
+                let off = i64::from(modelled) - i64::from(usage.registers);
+                let _ = writeln!(report, "{name:36} {usage}, modelled {modelled}, off {off:+}");
+                let (stores, loads) = usage.spill_bytes;
+                if stores + loads + usage.stack_bytes > 0 {
+                    complaints.push(format!("{name}: {usage}"));
+                } else if off.abs() > OFF {
+                    complaints.push(format!("{name}: {usage}, modelled {modelled}"));
+                }
+            }
+        }
+    }
+    println!("{report}");
+    no_complaints(complaints);
+}
