@@ -4,6 +4,7 @@
 pub mod gpu;
 mod launch;
 mod library;
+pub mod problem;
 
 use std::fs;
 use std::path::{Path, PathBuf};

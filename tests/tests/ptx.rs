@@ -32,9 +32,13 @@ fn library(dtype: DType) -> Vec<(String, Result<PtxCode, String>)> {
 #[test]
 fn facts_of_every_kernel_and_nothing_lives_in_local_memory() {
     let mut complaints = Vec::new();
-    for dtype in FLOATS {
+    let made = std::thread::scope(|scope| {
+        let made = FLOATS.map(|dtype| (dtype, scope.spawn(move || library(dtype))));
+        made.map(|(dtype, made)| (dtype, made.join().expect("no panic")))
+    });
+    for (dtype, library) in made {
         let mut table = Facts::heads() + "\n";
-        for (name, code) in library(dtype) {
+        for (name, code) in library {
             match code.map(|code| Facts::of(&code)) {
                 Ok(facts) => {
                     let _ = writeln!(table, "{name:24} {facts}");

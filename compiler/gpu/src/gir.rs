@@ -124,6 +124,15 @@ pub enum Op {
     Lanes(Lanes),
     /// Whether such a sum stands in this relation to a uniform `i64`.
     CompareLanes(CompareOp, Lanes, Val),
+    /// Whether such a sum is at most a uniform `i64`, and the lane of an axis, whose coefficient is 1, below another.
+    AtMostWithin {
+        /// The sum.
+        lanes: Lanes,
+        /// What it may not exceed.
+        most: Val,
+        /// The axis, and how many of its lanes count.
+        within: (Axis, Val),
+    },
     /// Element-wise, as in tile IR.
     Unary(UnaryOp, Val),
     /// Element-wise.

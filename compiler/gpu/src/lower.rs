@@ -95,6 +95,8 @@ pub(crate) struct Lower<'k> {
     late: BTreeMap<Value, Vec<u32>>,
     /// What absent lanes of a tile are known to hold, and along which axes.
     padding: BTreeMap<Val, (Imm, Vec<Axis>)>,
+    /// Comparisons of lanes that say a sum is at most a uniform integer.
+    bounds: BTreeMap<Val, (Lanes, Val)>,
     /// Uniform literals.
     literals: BTreeMap<Val, i64>,
     scope: Scope,
@@ -141,6 +143,7 @@ pub(crate) fn lower(kernel: &Kernel, options: &Options) -> Result<Program> {
         staged,
         late: BTreeMap::new(),
         padding: BTreeMap::new(),
+        bounds: BTreeMap::new(),
         literals: BTreeMap::new(),
         scope: Scope::default(),
         pipelines: loops::Pipelines::default(),

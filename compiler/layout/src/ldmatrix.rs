@@ -90,10 +90,7 @@ impl<A: Copy + Ord> Ldmatrix<A> {
         }
         let words: u32 = registers.iter().map(|part| part.extent).product();
         let num_matrices = 1 << words.trailing_zeros().min(2);
-        let (mut numbers, instructions) = split(&registers, num_matrices);
-        // Matrices below one another come first, whatever the fragment: then plain and `.trans` loads of buffers with
-        // the same rows are at the same place in each thread, and share their addresses.
-        numbers.sort_by_key(|part| part.stride_along(contiguous).is_some());
+        let (numbers, instructions) = split(&registers, num_matrices);
         let row = if trans { across } else { down };
         let vector = Part::new(ROW_BYTES / elem_bytes, contiguous, 1);
         let warps = fragment.parts(Place::Warp).iter().map(|p| (Place::Warp, *p));

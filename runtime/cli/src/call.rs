@@ -57,9 +57,9 @@ impl Call {
         Ok((kernel, module.spec(&kernel.name)))
     }
 
-    /// The device.
+    /// The device, whose times say something.
     pub fn open(&self) -> Result<Box<dyn Device>, Failure> {
-        self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())
+        self.device.timed(self.threads.map(Into::into), &tilec_ptx::Options::default())
     }
 
     /// The arguments.

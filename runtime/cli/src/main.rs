@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod call;
 mod cli;
+mod counts;
 mod crash;
 mod expect;
 mod failure;

@@ -5,14 +5,10 @@ use std::collections::BTreeMap;
 use tilec_driver::Options;
 use tilec_passes::pipeline::{self, Pass};
 use tilec_passes::{GPU_PASSES, PASSES};
-use tilec_ptx::{SWITCHES, SetKnobs};
+use tilec_ptx::{KNOBS, SWITCHES, SetKnobs};
 
 use crate::args::Setting;
 use crate::failure::Failure;
-
-/// Knobs that every GPU kernel has, whether its text names them or not, and what they can be.
-const GPU_KNOBS: [(&str, &[i64]); 2] =
-    [("warps", &[1, 2, 4, 8, 16]), ("stages", &[1, 2, 3, 4, 5, 6, 7, 8])];
 
 /// How to compile.
 #[derive(Debug, clap::Args)]
@@ -30,7 +26,7 @@ impl Settings {
     /// Knobs and constants by name, but for those that every GPU kernel has.
     pub fn knobs(&self) -> Result<BTreeMap<String, i64>, Failure> {
         let mut knobs = BTreeMap::new();
-        let own = |setting: &&Setting| !GPU_KNOBS.iter().any(|(name, _)| *name == setting.name);
+        let own = |setting: &&Setting| !KNOBS.iter().any(|(name, _)| *name == setting.name);
         for Setting { name, value } in self.knobs.iter().filter(own) {
             if knobs.insert(name.clone(), *value).is_some() {
                 return Err(Failure::Usage(format!("--knob {name} is given twice")));
@@ -55,7 +51,7 @@ impl Settings {
                 ))),
             }
         };
-        let [(warps, some_warps), (stages, some_stages)] = GPU_KNOBS;
+        let [(warps, some_warps), (stages, some_stages)] = KNOBS;
         let knobs = SetKnobs { warps: set(warps, some_warps)?, stages: set(stages, some_stages)? };
         self.without.iter().try_fold(
             tilec_ptx::Options { knobs, ..tilec_ptx::Options::default() },

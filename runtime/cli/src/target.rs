@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use tilec_codegen::nvptx::TARGETS;
 use tilec_cpu::CpuDevice;
-use tilec_host::Device;
+use tilec_cuda::CudaDevice;
 use tilec_host::gpu::PtxCompiler;
-use tilec_ptxsim::Config;
+use tilec_host::{Device, RuntimeError};
+use tilec_ptxsim::{Config, Counters};
 use tilec_sim::SimDevice;
 use tilec_verify::InterpDevice;
 
@@ -21,57 +23,75 @@ struct Kind {
     numbered: bool,
     /// Whether it is a processor rather than a model of one; `tilec verify` takes those unasked.
     processor: bool,
-    /// How to open one.
-    way: Way,
+    /// Opens one.
+    open: fn(&Opening) -> Attempt,
+}
+
+/// The kind that counts.
+const SIM: &str = "sim";
+
+/// How devices are to be opened.
+struct Opening<'a> {
+    ordinal: u32,
+    /// How many threads may run at one time, where it is a matter of threads.
+    threads: Option<usize>,
+    /// How code is made, where it takes PTX.
+    ptx: &'a tilec_ptx::Options,
 }
 
 /// A device, or what is missing for it.
 type Attempt = Result<Box<dyn Device>, String>;
 
-/// How to get at a device.
-enum Way {
-    /// The device of this number, on so many threads, with PTX made so.
-    Open(fn(u32, Option<usize>, &tilec_ptx::Options) -> Attempt),
-    /// Not in this version, and why.
-    No(&'static str),
+impl Opening<'_> {
+    fn compiler(&self) -> Option<Arc<dyn PtxCompiler>> {
+        Some(Arc::new(tilec_ptx::Compiler(self.ptx.clone())))
+    }
+
+    fn simulator(&self, counters: Counters) -> SimDevice {
+        let threads = self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let config = Config { threads, counters, ..Config::default() };
+        let options = tilec_sim::Options { config, ..tilec_sim::Options::default() };
+        SimDevice::new(options, self.compiler())
+    }
 }
 
-/// One row each; the first that this version can open is the default.
+/// One row each; the first is the default.
 static KINDS: &[Kind] = &[
     Kind {
         name: "cpu",
         numbered: false,
         processor: true,
-        way: Way::Open(|_, threads, _| match CpuDevice::new(threads) {
+        open: |how| match CpuDevice::new(how.threads) {
             Ok(device) => Ok(Box::new(device)),
             Err(error) => Err(error.to_string()),
-        }),
+        },
     },
     Kind {
         name: "interp",
         numbered: false,
         processor: false,
-        way: Way::Open(|_, _, _| Ok(Box::new(InterpDevice))),
+        open: |_| Ok(Box::new(InterpDevice)),
     },
     Kind {
         name: "cuda",
         numbered: true,
         processor: true,
-        way: Way::No("this version of the compiler does not write GPU code yet"),
+        open: |how| {
+            let targets: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+            match CudaDevice::open(how.ordinal, &targets, how.compiler()) {
+                Ok(device) => Ok(Box::new(device)),
+                Err(RuntimeError::Device { message, .. }) => Err(message),
+                Err(error) => Err(error.to_string()),
+            }
+        },
     },
     Kind {
-        name: "sim",
+        name: SIM,
         numbered: false,
         processor: false,
-        way: Way::Open(|_, threads, ptx| {
-            let threads = threads.unwrap_or_else(|| {
-                std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-            });
-            let config = Config { threads, ..Config::default() };
-            let options = tilec_sim::Options { config, ..tilec_sim::Options::default() };
-            let compiler: Arc<dyn PtxCompiler> = Arc::new(tilec_ptx::Compiler(ptx.clone()));
-            Ok(Box::new(SimDevice::new(options, Some(compiler))))
-        }),
+        open: |how| Ok(Box::new(how.simulator(Counters::Steps))),
     },
 ];
 
@@ -89,9 +109,7 @@ pub fn all() -> impl Iterator<Item = Target> {
 
 /// Where kernels run unless told otherwise.
 pub fn default() -> Target {
-    all()
-        .find(|target| matches!(target.kind.way, Way::Open(_)))
-        .unwrap_or(Target { kind: &KINDS[0], ordinal: 0 })
+    Target { kind: &KINDS[0], ordinal: 0 }
 }
 
 /// The processors that kernels can run on here; where there is none, what else there is.
@@ -120,11 +138,35 @@ impl Target {
         self.attempt(None, &tilec_ptx::Options::default()).err()
     }
 
-    fn attempt(self, threads: Option<usize>, ptx: &tilec_ptx::Options) -> Attempt {
-        match self.kind.way {
-            Way::Open(open) => open(self.ordinal, threads, ptx),
-            Way::No(why) => Err(why.to_owned()),
+    /// The device, if its times say something of a machine.
+    pub fn timed(
+        self,
+        threads: Option<usize>,
+        ptx: &tilec_ptx::Options,
+    ) -> Result<Box<dyn Device>, Failure> {
+        if self.kind.name == SIM {
+            let text = format!("device {self} has no time of its own: nothing can be tuned on it");
+            return Err(Failure::Target(text));
         }
+        self.open(threads, ptx)
+    }
+
+    /// The simulator with all its counters, if that is what it is.
+    pub fn counting(
+        self,
+        threads: Option<usize>,
+        ptx: &tilec_ptx::Options,
+    ) -> Result<SimDevice, Failure> {
+        if self.kind.name != SIM {
+            let text = format!("--stats counts what the simulator does; use --device {SIM}");
+            return Err(Failure::Usage(text));
+        }
+        let how = Opening { ordinal: self.ordinal, threads, ptx };
+        Ok(how.simulator(Counters::Full))
+    }
+
+    fn attempt(self, threads: Option<usize>, ptx: &tilec_ptx::Options) -> Attempt {
+        (self.kind.open)(&Opening { ordinal: self.ordinal, threads, ptx })
     }
 }
 

@@ -81,7 +81,11 @@ impl Device for CpuDevice {
             name: NAME.to_owned(),
             model: model().unwrap_or_else(|| self.host.cpu.clone()),
             units: self.pool.current_num_threads(),
-            features: vec![self.host.cpu.clone(), self.host.vectors().to_owned()],
+            features: [self.host.cpu.as_str(), self.host.vectors()]
+                .into_iter()
+                .chain(self.host.bf16_dots())
+                .map(str::to_owned)
+                .collect(),
         }
     }
 

@@ -7,8 +7,10 @@
 pub mod resources;
 pub mod tools;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::resources::{Choice, Needs};
 use tilec_codegen::nvptx::{self, Target};
 use tilec_gpu::{GpuError, Program};
 use tilec_host::RuntimeError;
@@ -20,7 +22,11 @@ use tilec_vocab::{Artifact, Bug, PtxCode, Specialisation, TensorFacts};
 /// The target unless told otherwise: every GPU since it runs its code.
 pub const DEFAULT_TARGET: &str = "sm_80";
 
-/// The knobs that every GPU kernel has, whether its text names them or not.
+/// Names of the knobs that every GPU kernel has, whether its text declares them or not, and what they can be.
+pub const KNOBS: [(&str, &[i64]); 2] =
+    [("warps", &[1, 2, 4, 8, 16]), ("stages", &[1, 2, 3, 4, 5, 6, 7, 8])];
+
+/// What those knobs are set to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knobs {
     /// Warps of a CTA, at most.
@@ -177,6 +183,25 @@ pub fn program(
     Ok(tilec_gpu::to_gpu(&kernel, &chosen)?)
 }
 
+/// A program that a target has room for, else an error that says what to set instead: `remake` is tried with other
+/// values of `knobs`.
+///
+/// # Errors
+///
+/// It does not fit.
+pub fn fit(
+    program: &Program,
+    target: &'static Target,
+    knobs: &[Choice],
+    remake: impl Fn(&BTreeMap<&str, i64>) -> Option<Program>,
+) -> Result<(), Error> {
+    let Some(shortage) = Needs::of(program).shortage(target) else { return Ok(()) };
+    let advice = resources::advice(knobs, |tried| {
+        remake(tried).is_some_and(|program| Needs::of(&program).shortage(target).is_none())
+    });
+    Err(Error::Unsupported(format!("{shortage}: {advice}")))
+}
+
 /// A compiler for devices that run PTX.
 #[derive(Clone, Debug, Default)]
 pub struct Compiler(pub Options);
@@ -192,6 +217,7 @@ impl PtxCompiler for Compiler {
         let knobs = self.0.knobs.chosen(&artifact.specialisation);
         let code = crate::target(target).and_then(|target| {
             let program = program(&kernel, facts, knobs, &self.0)?;
+            self.fit(&program, &kernel, facts, knobs, target)?;
             Ok(nvptx::compile(&program, target)?.code)
         });
         code.map_err(|error| match error {
@@ -200,6 +226,26 @@ impl PtxCompiler for Compiler {
                 let message = format!("kernel `{}`: {what}", kernel.name);
                 RuntimeError::Device { device: target.to_owned(), message }
             }
+        })
+    }
+}
+
+impl Compiler {
+    /// As [`fit`]. An artifact holds one choice of each knob of the kernel's own: only the stages can be tried here.
+    fn fit(
+        &self,
+        made: &Program,
+        kernel: &Kernel,
+        facts: &[TensorFacts],
+        knobs: Knobs,
+        target: &'static Target,
+    ) -> Result<(), Error> {
+        let [_, (name, choices)] = KNOBS;
+        let set = i64::from(knobs.stages);
+        let stages = Choice { name: name.to_owned(), set, choices: choices.to_vec() };
+        fit(made, target, &[stages], |tried| {
+            let stages = u32::try_from(tried[name]).ok()?;
+            program(kernel, facts, Knobs { stages, ..knobs }, &self.0).ok()
         })
     }
 }

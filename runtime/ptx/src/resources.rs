@@ -107,7 +107,8 @@ pub struct Choice {
 /// What to set so that a program fits: for each knob that alone is enough the largest value that fits, else the
 /// combination with the largest values. `fits` tries one.
 pub fn advice(knobs: &[Choice], fits: impl Fn(&BTreeMap<&str, i64>) -> bool) -> String {
-    let set: BTreeMap<&str, i64> = knobs.iter().map(|knob| (knob.name.as_str(), knob.set)).collect();
+    let set: BTreeMap<&str, i64> =
+        knobs.iter().map(|knob| (knob.name.as_str(), knob.set)).collect();
     let smaller = |knob: &Choice| {
         let mut smaller: Vec<i64> =
             knob.choices.iter().copied().filter(|&value| value < knob.set).collect();
@@ -149,7 +150,8 @@ pub fn advice(knobs: &[Choice], fits: impl Fn(&BTreeMap<&str, i64>) -> bool) -> 
         None => "no choice of its knobs fits".to_owned(),
         Some(tried) => {
             let changed = tried.iter().filter(|(name, value)| set[*name] != **value);
-            let changed: Vec<String> = changed.map(|(name, value)| format!("{name} to {value}")).collect();
+            let changed: Vec<String> =
+                changed.map(|(name, value)| format!("{name} to {value}")).collect();
             format!("set {}", changed.join(" and "))
         }
     }
@@ -231,7 +233,8 @@ impl Pressure<'_> {
         let DotKind::Mma(mma, _) = dot.kind else { return 16 };
         let depth: u32 = dot.over.iter().map(|&axis| self.program.extent(axis)).product();
         let steps = (depth * mma.operand_bytes() / 32).max(1);
-        let words = |operand: Operand, layout: &tilec_layout::Layout<tilec_ir::Axis>| match operand {
+        let words = |operand: Operand, layout: &tilec_layout::Layout<tilec_ir::Axis>| match operand
+        {
             Operand::Registers(_) => 0,
             Operand::Shared(_) => {
                 (layout.count(Place::Register) * mma.operand_bytes()).div_ceil(4 * steps)
@@ -245,6 +248,7 @@ impl Pressure<'_> {
 fn operands(op: &Op) -> Vec<Val> {
     match op {
         Op::CompareLanes(_, _, a)
+        | Op::AtMostWithin { most: a, .. }
         | Op::Unary(_, a)
         | Op::Cast(a)
         | Op::Convert(a, _)
@@ -289,11 +293,21 @@ mod tests {
 
     #[test]
     fn advice_names_each_knob_that_is_enough_with_the_largest_value_that_fits() {
-        let knobs = [knob("BM", 128, &[64, 128]), knob("BN", 128, &[64, 32, 128]), knob("stages", 3, &[1, 2, 3])];
+        let knobs = [
+            knob("BM", 128, &[64, 128]),
+            knob("BN", 128, &[64, 32, 128]),
+            knob("stages", 3, &[1, 2, 3]),
+        ];
         let bytes = |tried: &BTreeMap<&str, i64>| tried["BM"] + tried["BN"] * tried["stages"];
-        assert_eq!(advice(&knobs, |t| bytes(t) <= 330), "set BN to at most 64 or stages to at most 1");
+        assert_eq!(
+            advice(&knobs, |t| bytes(t) <= 330),
+            "set BN to at most 64 or stages to at most 1"
+        );
         assert_eq!(advice(&knobs, |t| bytes(t) <= 230), "set BN to at most 32");
-        assert_eq!(advice(&knobs, |t| bytes(t) <= 128), "set BM to 64 and BN to 64 and stages to 1");
+        assert_eq!(
+            advice(&knobs, |t| bytes(t) <= 128),
+            "set BM to 64 and BN to 64 and stages to 1"
+        );
         assert_eq!(advice(&knobs, |_| false), "no choice of its knobs fits");
     }
 }

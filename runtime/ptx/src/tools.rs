@@ -107,7 +107,10 @@ pub fn disassemble(cubin: &[u8]) -> Result<String, ToolError> {
 ///
 /// It is nowhere.
 pub fn find(tool: &'static str) -> Result<PathBuf, ToolError> {
-    places().map(|folder| folder.join(tool)).find(|path| path.is_file()).ok_or(ToolError::Missing(tool))
+    places()
+        .map(|folder| folder.join(tool))
+        .find(|path| path.is_file())
+        .ok_or(ToolError::Missing(tool))
 }
 
 /// Folders in the order in which they are searched: PATH; CUDA's own; packages of an active virtual environment and of the one
@@ -119,7 +122,10 @@ fn places() -> impl Iterator<Item = PathBuf> {
     let cuda = cuda.map(|home| PathBuf::from(home).join("bin"));
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     let packages = active.into_iter().chain(made()).flat_map(|venv| packages(&venv));
-    path.into_iter().chain(cuda).chain(std::iter::once(PathBuf::from("/usr/local/cuda/bin"))).chain(packages)
+    path.into_iter()
+        .chain(cuda)
+        .chain(std::iter::once(PathBuf::from("/usr/local/cuda/bin")))
+        .chain(packages)
 }
 
 /// The virtual environment of `make tools`: `target/tools`, where the program lies somewhere under `target`.
@@ -197,6 +203,9 @@ mod tests {
     #[test]
     fn a_program_that_is_nowhere_is_named_with_the_way_to_get_it() {
         let error = find("no-such-tool-of-nvidia").expect_err("nothing has that name").to_string();
-        assert!(error.contains("no-such-tool-of-nvidia") && error.contains("make tools"), "{error}");
+        assert!(
+            error.contains("no-such-tool-of-nvidia") && error.contains("make tools"),
+            "{error}"
+        );
     }
 }

@@ -114,15 +114,21 @@ impl Emitter<'_> {
         self.text.def(format_args!("getelementptr inbounds i8, ptr {first}, i64 {offset}"))
     }
 
+    fn row_bytes(&self, format: Format) -> usize {
+        match format.role {
+            Role::Rows => 2 * self.extent(format.steps).next_multiple_of(STEPS),
+            Role::Vectors => {
+                4 * format.lanes.map_or(1, |axis| self.extent(axis)).next_multiple_of(LANES)
+            }
+        }
+    }
+
     /// Room for a packed operand.
     pub fn room_for(&mut self, value: Value, format: Format) -> Result<Packed> {
         let axes = self.axes(value);
         let lanes = format.lanes.map_or(1, |axis| self.extent(axis)).next_multiple_of(LANES);
         let steps = self.extent(format.steps).next_multiple_of(STEPS);
-        let row_bytes = match format.role {
-            Role::Rows => 2 * steps,
-            Role::Vectors => 4 * lanes,
-        };
+        let row_bytes = self.row_bytes(format);
         let mut size = lanes * steps;
         let mut strides = BTreeMap::new();
         for axis in axes.iter().rev() {
@@ -387,51 +393,78 @@ impl Emitter<'_> {
         let lanes = format.lanes.map_or(1, |axis| self.extent(axis));
         let steps = self.extent(format.steps);
         let tag = Text::tag(packed.region);
-        // Which way first is as it is written: a block of one row each of what is read.
+        // Lanes that are side by side are read 32 at a time where there are as many.
+        let wide = !along_steps && lanes.is_multiple_of(2 * LANES);
+        let width = if wide { 2 * LANES } else { LANES };
         let outer = self.text.open_loop("0", &steps.to_string(), &STEPS.to_string());
-        let inner = self.text.open_loop("0", &lanes.to_string(), &LANES.to_string());
+        let inner = self.text.open_loop("0", &lanes.to_string(), &width.to_string());
         let (step, lane) = (outer.at.clone(), inner.at.clone());
-        let source = |this: &mut Self, lane_offset: usize, step_offset: usize| {
-            let lane = this.text.def(format_args!("add i64 {lane}, {lane_offset}"));
-            let step = this.text.def(format_args!("add i64 {step}, {step_offset}"));
-            let lane = this.text.def(format_args!("mul i64 {lane}, {}", panel.lane_stride));
-            let step = this.text.def(format_args!("mul i64 {step}, {}", panel.step_stride));
-            let offset = this.text.def(format_args!("add i64 {lane}, {step}"));
-            this.text.def(format_args!("getelementptr i16, ptr {}, i64 {offset}", panel.pointer))
+        let first = self.text.def(format_args!("mul i64 {lane}, {}", panel.lane_stride));
+        let second = self.text.def(format_args!("mul i64 {step}, {}", panel.step_stride));
+        let offset = self.text.def(format_args!("add i64 {first}, {second}"));
+        let mut from =
+            self.text.def(format_args!("getelementptr i16, ptr {}, i64 {offset}", panel.pointer));
+        // One row of memory after the other.
+        let (stride, count) = match along_steps {
+            true => (&panel.lane_stride, LANES),
+            false => (&panel.step_stride, STEPS),
         };
-        let target = |this: &mut Self, n: usize| match format.role {
-            Role::Rows => {
-                let row = this.text.def(format_args!("add i64 {lane}, {n}"));
-                let row = this.packed_row(packed, &packed.pointer, &row);
-                this.text.def(format_args!("getelementptr inbounds i16, ptr {row}, i64 {step}"))
-            }
+        let mut sources = vec![from.clone()];
+        for _ in 1..count {
+            from = self.text.def(format_args!("getelementptr i16, ptr {from}, i64 {stride}"));
+            sources.push(from.clone());
+        }
+        let row_bytes = self.row_bytes(format);
+        let (row, offset) = match format.role {
+            Role::Rows => (lane, self.text.def(format_args!("mul i64 {step}, 2"))),
             Role::Vectors => {
-                let row = this.text.def(format_args!("lshr i64 {step}, 1"));
-                let row = this.text.def(format_args!("add i64 {row}, {n}"));
-                let row = this.packed_row(packed, &packed.pointer, &row);
-                this.text.def(format_args!("getelementptr inbounds i32, ptr {row}, i64 {lane}"))
+                let row = self.text.def(format_args!("lshr i64 {step}, 1"));
+                (row, self.text.def(format_args!("mul i64 {lane}, 4")))
             }
         };
-        let mut rows: Vec<String> = if along_steps {
+        let target = self.packed_row(packed, &packed.pointer, &row);
+        let target =
+            self.text.def(format_args!("getelementptr inbounds i8, ptr {target}, i64 {offset}"));
+        // Each square with the lane each of its rows or columns stands for.
+        let mut squares: Vec<(Vec<String>, Vec<usize>)> = Vec::new();
+        if along_steps {
             // A row is 16 pairs of one lane.
-            let sources: Vec<String> = (0..LANES).map(|n| source(self, n, 0)).collect();
-            sources
+            let rows = sources
                 .iter()
-                .map(|at| self.text.def(format_args!("load <16 x i32>, ptr {at}, align 2")))
-                .collect()
+                .map(|at| self.text.def(format_args!("load <16 x i32>, ptr {at}, align 2")));
+            squares.push((rows.collect(), (0..LANES).collect()));
         } else {
             // A row is one pair of 16 lanes.
-            let pairs = (0..STEPS).step_by(2);
-            let sources: Vec<[String; 2]> =
-                pairs.map(|n| [source(self, 0, n), source(self, 0, n + 1)]).collect();
-            sources.iter().map(|[even, odd]| self.interleaved(even, odd)).collect()
-        };
-        if along_steps != (format.role == Role::Rows) {
-            rows = self.transposed("i32", &rows);
+            let pairs = sources.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]);
+            if wide {
+                let in_order = format.role == Role::Vectors;
+                let halves = pairs.map(|pair| self.interleaved_wide(pair, in_order));
+                let (low, high) = halves.map(|[low, high]| (low, high)).unzip();
+                // Halves of each part of 128 bits, unless they are put in order.
+                let lane = |high: usize, n: usize| match in_order {
+                    true => LANES * high + n,
+                    false => 8 * (n / 4) + 4 * high + n % 4,
+                };
+                squares.push((low, (0..LANES).map(|n| lane(0, n)).collect()));
+                squares.push((high, (0..LANES).map(|n| lane(1, n)).collect()));
+            } else {
+                let rows = pairs.map(|pair| self.interleaved(pair)).collect();
+                squares.push((rows, (0..LANES).collect()));
+            }
         }
-        for (n, row) in rows.iter().enumerate() {
-            let place = target(self, n);
-            self.text.line(format_args!("store <16 x i32> {row}, ptr {place}, align 64{tag}"));
+        for (mut rows, lanes) in squares {
+            if along_steps != (format.role == Role::Rows) {
+                rows = self.transposed("i32", &rows);
+            }
+            for (n, row) in rows.iter().enumerate() {
+                let bytes = match format.role {
+                    Role::Rows => lanes[n] * row_bytes,
+                    Role::Vectors => n * row_bytes + 4 * lanes[0],
+                };
+                let place = format_args!("getelementptr inbounds i8, ptr {target}, i64 {bytes}");
+                let place = self.text.def(place);
+                self.text.line(format_args!("store <16 x i32> {row}, ptr {place}, align 64{tag}"));
+            }
         }
         self.text.close_loop(inner);
         self.text.close_loop(outer);

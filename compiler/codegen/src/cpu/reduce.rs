@@ -9,7 +9,7 @@ use super::eval::{Point, Val, constant};
 use super::math::literal;
 
 /// Sums made side by side, so that they do not wait for one another.
-const MOST_SUMS: usize = 8;
+const MOST_SUMS: usize = 4;
 
 /// What is reduced.
 pub(super) struct Source {
@@ -79,7 +79,7 @@ impl Emitter<'_> {
             [] => (&[][..], None),
         };
         let fits = |ways: &usize| last.is_some_and(|last| self.is_whole(last, *ways));
-        let ways = [MOST_SUMS, MOST_SUMS / 2, 2]
+        let ways = [MOST_SUMS, 2]
             .into_iter()
             .find(|ways| ways * at_once <= MOST_SUMS && *ways > 1 && fits(ways))
             .unwrap_or(1);

@@ -39,9 +39,9 @@ impl Emitter<'_> {
     }
 
     /// 16 bf16 each from two places, lane by lane.
-    pub fn interleaved(&mut self, even: &str, odd: &str) -> String {
+    pub fn interleaved(&mut self, places: [&String; 2]) -> String {
         let [even, odd] =
-            [even, odd].map(|at| self.text.def(format_args!("load <16 x i16>, ptr {at}, align 2")));
+            places.map(|at| self.text.def(format_args!("load <16 x i16>, ptr {at}, align 2")));
         let order: Vec<String> =
             (0..16).flat_map(|n| [format!("i32 {n}"), format!("i32 {}", n + 16)]).collect();
         let pairs = self.text.def(format_args!(
@@ -49,6 +49,28 @@ impl Emitter<'_> {
             order.join(", ")
         ));
         self.text.def(format_args!("bitcast <32 x i16> {pairs} to <16 x i32>"))
+    }
+
+    /// 32 bf16 each from two places, lane by lane: the lower and upper 16 lanes, or, which is cheaper, the lower and upper
+    /// four of each eight.
+    pub fn interleaved_wide(&mut self, places: [&String; 2], in_order: bool) -> [String; 2] {
+        let [even, odd] =
+            places.map(|at| self.text.def(format_args!("load <32 x i16>, ptr {at}, align 2")));
+        let [low, high] = [0, 4].map(|from| {
+            let part = |part: usize| {
+                (0..4).flat_map(move |n| [8 * part + from + n, 32 + 8 * part + from + n])
+            };
+            let order: Vec<String> = (0..4).flat_map(part).map(|n| format!("i32 {n}")).collect();
+            let pairs = self.text.def(format_args!(
+                "shufflevector <32 x i16> {even}, <32 x i16> {odd}, <32 x i32> <{}>",
+                order.join(", ")
+            ));
+            self.text.def(format_args!("bitcast <32 x i16> {pairs} to <16 x i32>"))
+        });
+        if !in_order {
+            return [low, high];
+        }
+        [[0, 4, 1, 5], [2, 6, 3, 7]].map(|order| self.shuffled("i32", &low, &high, &parts(&order)))
     }
 
     fn shuffled(&mut self, lane: &str, a: &str, b: &str, order: &[usize]) -> String {

@@ -88,7 +88,9 @@ impl<'a> Emitter<'a> {
     pub fn plan<'b>(&self, access: &'b Access, layout: &'b Layout<Axis>) -> Result<Plan<'b>> {
         let (elem, dims, mutable) = self.tensor_type(access.param)?;
         if dims.len() != access.dims.len() {
-            return Err(self.unsupported("an access with another number of indices than dimensions"));
+            return Err(
+                self.unsupported("an access with another number of indices than dimensions")
+            );
         }
         let last = dims.len().wrapping_sub(1);
         let strides: Vec<Stride> =
@@ -100,8 +102,18 @@ impl<'a> Emitter<'a> {
         let width = 1 << width.ilog2();
         let (conditions, extents) = self.conditions(access, layout);
         let partial = false;
-        let mut plan =
-            Plan { access, layout, elem, mutable, strides, along, width, partial, conditions, extents };
+        let mut plan = Plan {
+            access,
+            layout,
+            elem,
+            mutable,
+            strides,
+            along,
+            width,
+            partial,
+            conditions,
+            extents,
+        };
         if plan.extents.iter().any(|c| self.varies(&plan, c)) {
             plan.width = 1;
         }
@@ -110,18 +122,25 @@ impl<'a> Emitter<'a> {
     }
 
     /// The axis whose lanes are neighbours in memory.
-    fn neighbours(&self, access: &Access, strides: &[Stride], layout: &Layout<Axis>) -> Option<Axis> {
+    fn neighbours(
+        &self,
+        access: &Access,
+        strides: &[Stride],
+        layout: &Layout<Axis>,
+    ) -> Option<Axis> {
         let last = access.dims.last()?;
         if strides.last() != Some(&Stride::One) || last.tile.is_some() {
             return None;
         }
-        let mut axes = layout.axes().into_iter().filter(|axis| coefficient(&last.lanes, *axis) == 1);
+        let mut axes =
+            layout.axes().into_iter().filter(|axis| coefficient(&last.lanes, *axis) == 1);
         let axis = axes.next()?;
-        let elsewhere = access.dims[..access.dims.len() - 1]
-            .iter()
-            .any(|dim| coefficient(&dim.lanes, axis) != 0 || dim.tile.is_some_and(|tile| {
-                self.program.layout(tile).is_some_and(|layout| layout.axes().contains(&axis))
-            }));
+        let elsewhere = access.dims[..access.dims.len() - 1].iter().any(|dim| {
+            coefficient(&dim.lanes, axis) != 0
+                || dim.tile.is_some_and(|tile| {
+                    self.program.layout(tile).is_some_and(|layout| layout.axes().contains(&axis))
+                })
+        });
         (!elsewhere).then_some(axis)
     }
 
@@ -257,7 +276,9 @@ impl<'a> Emitter<'a> {
             }
             let elements = match stride {
                 Stride::One => thread,
-                Stride::Param(stride) => self.text.early(format_args!("mul i64 {thread}, {stride}")),
+                Stride::Param(stride) => {
+                    self.text.early(format_args!("mul i64 {thread}, {stride}"))
+                }
             };
             let bytes = self.text.early(format_args!("mul i64 {elements}, {elem_bytes}"));
             pointer = self
@@ -274,6 +295,9 @@ impl<'a> Emitter<'a> {
             pointer = self
                 .text
                 .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));
+        }
+        if !self.text.is_nested() {
+            return Ok(pointer);
         }
         // Opaque to LLVM, which would give each row a pointer of its own that lives across a loop.
         Ok(self.text.def(format_args!(
@@ -313,7 +337,11 @@ impl<'a> Emitter<'a> {
     fn register_offsets(&mut self, plan: &Plan<'_>) -> Result<Vec<RegisterOffset>> {
         let count = plan.layout.count(Place::Register) as usize;
         let mut out = vec![
-            RegisterOffset { steps: vec![0; plan.strides.len()], immediate: 0, tiles: Vec::new() };
+            RegisterOffset {
+                steps: vec![0; plan.strides.len()],
+                immediate: 0,
+                tiles: Vec::new()
+            };
             count
         ];
         for (d, dim) in plan.access.dims.iter().enumerate() {
@@ -493,20 +521,9 @@ enum Guard {
     /// `register < room`.
     Below { room: String, registers: Vec<i64>, least: i64, varies: bool },
     /// `register - low < room`, unsigned, with `high = low + room`.
-    Between {
-        low: String,
-        high: String,
-        room: String,
-        registers: Vec<i64>,
-        varies: bool,
-    },
+    Between { low: String, high: String, room: String, registers: Vec<i64>, varies: bool },
     /// `fixed + tile + register < extent`, unsigned.
-    Gathered {
-        fixed: String,
-        registers: Vec<i64>,
-        tiles: Vec<String>,
-        extent: String,
-    },
+    Gathered { fixed: String, registers: Vec<i64>, tiles: Vec<String>, extent: String },
 }
 
 impl Plan<'_> {

@@ -27,7 +27,11 @@ impl Emitter<'_> {
         }
         let xs = self.operand(x, result, false)?;
         let out = xs.iter().map(|x| self.from_int(x, from, to)).collect();
-        if is_half(to) { self.set_wide(result, out) } else { self.set_registers(result, out) }
+        if is_half(to) {
+            self.set_wide(result, out)
+        } else {
+            self.set_registers(result, out)
+        }
         Ok(())
     }
 

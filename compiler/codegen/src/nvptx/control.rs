@@ -87,9 +87,10 @@ impl Emitter<'_> {
         self.text.leave_loop();
         let mut out = Vec::with_capacity(initial.len());
         for ((ty, first), (_, again)) in initial.iter().zip(&yields) {
-            out.push(self.text.def(format_args!(
-                "phi {ty} [ {first}, %{before} ], [ {again}, %{latch} ]"
-            )));
+            out.push(
+                self.text
+                    .def(format_args!("phi {ty} [ {first}, %{before} ], [ {again}, %{latch} ]")),
+            );
         }
         self.name_as(results, &looped.initial, &out)
     }
@@ -121,9 +122,9 @@ impl Emitter<'_> {
         }
         let mut out = Vec::with_capacity(ours.len());
         for ((ty, a), (_, b)) in ours.iter().zip(&theirs) {
-            out.push(self.text.def(format_args!(
-                "phi {ty} [ {a}, %{then_end} ], [ {b}, %{else_end} ]"
-            )));
+            out.push(
+                self.text.def(format_args!("phi {ty} [ {a}, %{then_end} ], [ {b}, %{else_end} ]")),
+            );
         }
         self.name_as(results, &then.yields, &out)
     }

@@ -1,8 +1,8 @@
 //! Conversions between layouts.
 
 use tilec_gpu::gir::{Buf, Conversion, Val};
-use tilec_layout::{Exchange, Layout, Load, Place, Plan, Sync};
 use tilec_ir::Axis;
+use tilec_layout::{Exchange, Layout, Load, Place, Plan, Sync};
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
@@ -95,9 +95,8 @@ impl Emitter<'_> {
 /// For each register of `to`, the register of `from` that holds the same element in thread 0; `None` if some is not there.
 fn same_registers(from: &Layout<Axis>, to: &Layout<Axis>) -> Option<Vec<u32>> {
     use tilec_layout::Position;
-    let at = |layout: &Layout<Axis>, register| {
-        layout.at(Position { register, ..Position::default() })
-    };
+    let at =
+        |layout: &Layout<Axis>, register| layout.at(Position { register, ..Position::default() });
     let own: Vec<_> = (0..from.count(Place::Register)).map(|r| at(from, r)).collect();
     (0..to.count(Place::Register))
         .map(|register| {

@@ -107,7 +107,8 @@ impl Emitter<'_> {
     ) {
         // In inline assembly, so that immediates stay what they are: LLVM would compute each address ahead of a loop.
         let mut operands = String::new();
-        let (mut predicate, mut constraints, mut args) = (String::new(), String::new(), String::new());
+        let (mut predicate, mut constraints, mut args) =
+            (String::new(), String::new(), String::new());
         let mut next = 2;
         if let Some(size) = size {
             operands = format!(", ${next}");

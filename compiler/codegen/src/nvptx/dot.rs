@@ -120,7 +120,8 @@ impl Emitter<'_> {
         let mut columns: Vec<Coordinate<Axis>> = Vec::new();
         for depth in &depths {
             let at_depth = |groups: &[Coordinate<Axis>]| -> Vec<u32> {
-                let here = groups.iter().zip(0..).filter(|(at, _)| restricted(at, summed) == *depth);
+                let here =
+                    groups.iter().zip(0..).filter(|(at, _)| restricted(at, summed) == *depth);
                 here.map(|(_, number)| number).collect()
             };
             let rows = at_depth(&a.groups);
@@ -217,9 +218,8 @@ impl Emitter<'_> {
                 let inf = float(f32::INFINITY);
                 let is_inf = self.text.def(format_args!("fcmp oeq float {size}, {inf}"));
                 let zero = float(0.0);
-                let rest = self
-                    .text
-                    .def(format_args!("select i1 {is_inf}, float {zero}, float {rest}"));
+                let rest =
+                    self.text.def(format_args!("select i1 {is_inf}, float {zero}, float {rest}"));
                 parts.low.push(self.text.call("i32", "llvm.nvvm.f2tf32.rna", &[("float", &rest)]));
             }
         }

@@ -14,9 +14,10 @@ impl Emitter<'_> {
         let own = match self.value(operand)? {
             Value::Uniform(name) => {
                 let name = if wide { widen(&mut self.text, elem, &name) } else { name };
-                let count = self.program.layout(result).map_or(1, |layout| {
-                    layout.count(tilec_layout::Place::Register) as usize
-                });
+                let count = self
+                    .program
+                    .layout(result)
+                    .map_or(1, |layout| layout.count(tilec_layout::Place::Register) as usize);
                 return Ok(vec![name; count]);
             }
             Value::Tile(tile) => self.registers(&tile, elem, wide),
@@ -122,11 +123,8 @@ impl Emitter<'_> {
         let elem = self.elem(a);
         let xs = self.operand(a, result, true)?;
         let ys = self.operand(b, result, true)?;
-        let (name, ty) = if elem.is_float() {
-            (ordered(op), "float")
-        } else {
-            (signed(op), llvm_type(elem))
-        };
+        let (name, ty) =
+            if elem.is_float() { (ordered(op), "float") } else { (signed(op), llvm_type(elem)) };
         let out = xs
             .iter()
             .zip(&ys)

@@ -228,6 +228,9 @@ impl<'a> Emitter<'a> {
             Op::CompareLanes(op, lanes, than) => {
                 self.compare_lanes(self.result(stmt)?, *op, lanes, *than)
             }
+            Op::AtMostWithin { lanes, most, within } => {
+                self.at_most_within(self.result(stmt)?, lanes, *most, *within)
+            }
             Op::Unary(op, x) => self.unary(self.result(stmt)?, *op, *x),
             Op::Binary(op, a, b) => self.binary(self.result(stmt)?, *op, *a, *b),
             Op::Compare(op, a, b) => self.compare(self.result(stmt)?, *op, *a, *b),
@@ -238,9 +241,7 @@ impl<'a> Emitter<'a> {
             Op::Reduce { op, value, steps, partial, through } => {
                 self.reduce(self.result(stmt)?, *op, *value, steps, *partial, *through)
             }
-            Op::ReduceLanes(op, x, masks) => {
-                self.reduce_lanes(self.result(stmt)?, *op, *x, masks)
-            }
+            Op::ReduceLanes(op, x, masks) => self.reduce_lanes(self.result(stmt)?, *op, *x, masks),
             Op::Load(access) => self.load(self.result(stmt)?, access),
             Op::Store(access, value) => self.store(access, *value),
             Op::AtomicAdd(access, value) => self.atomic_add(access, *value),
@@ -251,9 +252,7 @@ impl<'a> Emitter<'a> {
             }
             Op::Clear(slot) => self.clear(*slot),
             Op::Get(slot) => self.get(self.result(stmt)?, *slot),
-            Op::Copy { access, to, layout, is_async } => {
-                self.copy(access, *to, layout, *is_async)
-            }
+            Op::Copy { access, to, layout, is_async } => self.copy(access, *to, layout, *is_async),
             Op::Commit => {
                 self.text.call_void("llvm.nvvm.cp.async.commit.group", &[]);
                 Ok(())

@@ -68,12 +68,18 @@ impl<'a> Lines<'a> {
             let (node, scope) = (first + 2 * at, first + 2 * at + 1);
             let file = escaped(file);
             let _ = writeln!(out, "!{node} = !DIFile(filename: \"{file}\", directory: \"\")");
-            let _ = writeln!(out, "!{scope} = !DILexicalBlockFile(scope: !2, file: !{node}, discriminator: 0)");
+            let _ = writeln!(
+                out,
+                "!{scope} = !DILexicalBlockFile(scope: !2, file: !{node}, discriminator: 0)"
+            );
         }
         for (at, (file, line, column)) in self.places.iter().enumerate() {
             let node = first + 2 * MOST_FILES + at;
             let scope = first + 2 * file + 1;
-            let _ = writeln!(out, "!{node} = !DILocation(line: {line}, column: {column}, scope: !{scope})");
+            let _ = writeln!(
+                out,
+                "!{node} = !DILocation(line: {line}, column: {column}, scope: !{scope})"
+            );
         }
         out
     }
@@ -95,7 +101,7 @@ fn escaped(text: &str) -> String {
 pub struct Parameter {
     /// What it is in LLVM's text; the dot is in no name of a source.
     pub name: String,
-    /// Its name in PTX.
+    /// Its name in PTX: that of the source, with a `$` where PTX has another use for it.
     pub shown: String,
     ty: &'static str,
 }
@@ -128,6 +134,13 @@ pub fn parameters(signature: &Kernel) -> Vec<Parameter> {
     for axis in 0..signature.grid.len() {
         push(format!("g.{axis}"), format!("grid_{axis}"), "i32");
     }
+    let mut taken = vec![signature.name.clone(), "WARP_SZ".to_string()];
+    for parameter in &mut all {
+        while taken.contains(&parameter.shown) {
+            parameter.shown.push('$');
+        }
+        taken.push(parameter.shown.clone());
+    }
     all
 }
 
@@ -144,7 +157,7 @@ impl Emitter<'_> {
             .collect();
         format!(
             "target triple = \"nvptx64-nvidia-cuda\"\n\n\
-             @shared = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n\n\
+             @$shared = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n\n\
              define ptx_kernel void @\"{name}\"({}) #0{subprogram} {{\n{}}}\n\n{}\n\
              attributes #0 = {{ convergent nounwind \"target-cpu\"=\"{}\" \"nvvm.reqntid\"=\"{threads},1,1\" }}\n\
              attributes #1 = {{ convergent nounwind }}\n\n{lines}",
@@ -164,7 +177,8 @@ impl Emitter<'_> {
     pub fn tensor_type(&self, param: Param) -> Result<(DType, Vec<Extent>, bool)> {
         match &self.program.signature.params[param].ty {
             ParamType::Tensor { elem, dims, mutable } => {
-                let elem = elem.known().ok_or_else(|| self.unsupported("a generic element type"))?;
+                let elem =
+                    elem.known().ok_or_else(|| self.unsupported("a generic element type"))?;
                 Ok((elem, dims.clone(), *mutable))
             }
             ParamType::Scalar(_) => Err(self.unsupported("an access to a number")),

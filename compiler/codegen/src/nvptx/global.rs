@@ -1,8 +1,8 @@
 //! Loads, stores and atomic additions in global memory.
 
 use tilec_gpu::gir::{Access, Val};
-use tilec_layout::Layout;
 use tilec_ir::Axis;
+use tilec_layout::Layout;
 use tilec_vocab::DType;
 
 use super::access::{Checks, Plan, Vector};
@@ -191,4 +191,3 @@ pub fn both(emitter: &mut Emitter<'_>, a: Option<&str>, b: Option<&str>) -> Opti
         (None, None) => None,
     }
 }
-

@@ -38,11 +38,7 @@ impl Emitter<'_> {
     }
 
     /// As [`Emitter::beside`]; `None` where the threads do not agree.
-    pub fn beside_layouts(
-        &mut self,
-        from: &Layout<Axis>,
-        to: &Layout<Axis>,
-    ) -> Option<Rc<[u32]>> {
+    pub fn beside_layouts(&mut self, from: &Layout<Axis>, to: &Layout<Axis>) -> Option<Rc<[u32]>> {
         let known = self.broadcasts.known.iter().find(|(f, t, _)| f == from && t == to);
         if let Some((_, _, map)) = known {
             return Some(map.clone());
@@ -144,6 +140,55 @@ impl Emitter<'_> {
             .collect();
         self.set_registers(result, out);
         Ok(())
+    }
+
+    /// Both conditions are bounds of the axis's lane: one comparison with the lesser, which is worked out once for each
+    /// register of the other axes.
+    pub fn at_most_within(
+        &mut self,
+        result: Val,
+        lanes: &Lanes,
+        most: Val,
+        (axis, count): (Axis, Val),
+    ) -> Result<()> {
+        let layout = self.layout(result)?;
+        let (most, count) = (self.uniform(most)?, self.uniform(count)?);
+        let own: Lanes = vec![(axis, 1)];
+        let sums = register_sums(layout, |axis| coefficient(lanes, axis));
+        let lane = register_sums(layout, |other| i64::from(other == axis));
+        let rest = self.near(&most, layout, lanes);
+        let last = self.text.def(format_args!("sub i64 {count}, 1"));
+        let last = self.near(&last, layout, &own);
+        let mut bounds: Vec<(i64, String)> = Vec::new();
+        let mut out = Vec::new();
+        for (sum, lane) in sums.iter().zip(&lane) {
+            let others = sum - lane;
+            let known = bounds.iter().find(|(known, _)| *known == others);
+            let bound = match known {
+                Some((_, bound)) => bound.clone(),
+                None => {
+                    let bound = self.text.def(format_args!("sub i32 {rest}, {others}"));
+                    let args = [("i32", bound.as_str()), ("i32", last.as_str())];
+                    let bound = self.text.call("i32", "llvm.smin.i32", &args);
+                    bounds.push((others, bound.clone()));
+                    bound
+                }
+            };
+            out.push(self.text.def(format_args!("icmp sge i32 {bound}, {lane}")));
+        }
+        self.set_registers(result, out);
+        Ok(())
+    }
+
+    /// `x` less what the thread adds to a sum of lanes, cut to a range that leaves room for small sums.
+    fn near(&mut self, x: &str, layout: &Layout<Axis>, lanes: &Lanes) -> String {
+        let (thread, _) = self.wide_sum(layout, lanes);
+        let args = [("i64", x), ("i64", thread.as_str())];
+        let rest = self.text.call("i64", "llvm.ssub.sat.i64", &args);
+        let (low, high) = ((-LARGE).to_string(), LARGE.to_string());
+        let rest = self.text.call("i64", "llvm.smax.i64", &[("i64", &rest), ("i64", &low)]);
+        let rest = self.text.call("i64", "llvm.smin.i64", &[("i64", &rest), ("i64", &high)]);
+        self.text.def(format_args!("trunc i64 {rest} to i32"))
     }
 
     /// An `i64` as the nearest `i32`.

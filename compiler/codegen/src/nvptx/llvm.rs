@@ -160,11 +160,7 @@ fn initialise() {
         // SAFETY: as many pointers to strings that end in zero as the count says, alive during the call, which
         // `Once` keeps from running twice; no overview.
         unsafe {
-            LLVMParseCommandLineOptions(
-                pointers.len() as i32,
-                pointers.as_ptr(),
-                std::ptr::null(),
-            );
+            LLVMParseCommandLineOptions(pointers.len() as i32, pointers.as_ptr(), std::ptr::null());
         }
     });
 }

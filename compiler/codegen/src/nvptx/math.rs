@@ -2,13 +2,13 @@
 //!
 //! | function | way | error, in units in the last place |
 //! | --- | --- | --- |
-//! | `exp2` | `ex2.approx.ftz` | 2; results below 2^-126 are 0 |
-//! | `exp` | `exp2` of the rounded product, times what the rounding left | 3 |
+//! | `exp2` | `ex2.approx.ftz` | 4; results below 2^-126 are 0 |
+//! | `exp` | `exp2` of the rounded product, times what the rounding left | 5 |
 //! | `log`, `log2` | mantissa to [sqrt(1/2), sqrt(2)), polynomial | 2 |
 //! | `tanh` | polynomial near 0, else by `exp` | 4 |
 //! | `sqrt` | `sqrt.rn` | 1/2 |
-//! | `rsqrt` | `rsqrt.approx` | 2 |
-//! | `/` | `rcp.approx` of the divisor moved to the middle of the range, one correction | 1 |
+//! | `rsqrt` | `rsqrt.approx` | 3 |
+//! | `/` | `rcp.approx` of the divisor moved to the middle of the range, one correction | 1; of less than 2^-102, 2 |
 
 use super::emit::Emitter;
 use super::value::float;
@@ -127,7 +127,8 @@ impl Emitter<'_> {
         let mut known: Vec<(&String, [String; 3])> = Vec::new();
         let mut out = Vec::with_capacity(xs.len());
         for (x, y) in xs.iter().zip(ys) {
-            let found = known.iter().find(|(divisor, _)| *divisor == y).map(|(_, parts)| parts.clone());
+            let found =
+                known.iter().find(|(divisor, _)| *divisor == y).map(|(_, parts)| parts.clone());
             let [divisor, inverse, scale] = match found {
                 Some(parts) => parts,
                 None => {

@@ -51,7 +51,9 @@ impl Emitter<'_> {
         operand: Operand,
     ) -> Result<Loaded> {
         let Operand::Shared(slot) = operand else {
-            return Err(self.unsupported("an operand in registers of a product without tensor cores"));
+            return Err(
+                self.unsupported("an operand in registers of a product without tensor cores")
+            );
         };
         let buffer = self.program.buffers[slot.buf].buffer.clone();
         let own: Vec<Axis> = buffer.axes().iter().map(|(axis, _)| *axis).collect();
@@ -69,7 +71,9 @@ impl Emitter<'_> {
         }
         for &(axis, extent) in buffer.axes() {
             if fragment.extent(axis) > extent {
-                return Err(self.unsupported(format!("a product over more than {} holds", slot.buf)));
+                return Err(
+                    self.unsupported(format!("a product over more than {} holds", slot.buf))
+                );
             }
         }
         let slot_bytes = self.slot_bytes(slot)?;

@@ -38,7 +38,11 @@ impl Emitter<'_> {
         for step in steps {
             let mut combined = Vec::with_capacity(step.registers.len());
             for group in &step.registers {
-                combined.push(self.combine_all(op, elem, group.iter().map(|r| &registers[*r as usize])));
+                combined.push(self.combine_all(
+                    op,
+                    elem,
+                    group.iter().map(|r| &registers[*r as usize]),
+                ));
             }
             registers = combined;
         }
@@ -48,8 +52,9 @@ impl Emitter<'_> {
             }
             if steps.iter().any(|step| step.num_warps > 1) {
                 let reduced = steps.last().map_or(layout, |step| &step.result);
-                let through = through
-                    .ok_or_else(|| self.unsupported("a reduction over warps without shared memory"))?;
+                let through = through.ok_or_else(|| {
+                    self.unsupported("a reduction over warps without shared memory")
+                })?;
                 registers = self.combine_warps(op, elem, registers, (layout, reduced), through)?;
             }
         }
@@ -112,7 +117,9 @@ impl Emitter<'_> {
         let part_bytes = rows * elem_bytes;
         let data = &self.program.buffers[through];
         if data.buffer.bytes() * data.slots < part_bytes * self.program.warps {
-            return Err(self.unsupported(format!("{through} is too small for a reduction over warps")));
+            return Err(
+                self.unsupported(format!("{through} is too small for a reduction over warps"))
+            );
         }
         let first_byte = data.offset;
         let weight = |axis: Axis| -> i64 {
@@ -171,7 +178,7 @@ impl Emitter<'_> {
 
     fn shared_at(&mut self, bytes: &str, first_byte: u32) -> String {
         let bytes = self.text.early(format_args!("add i32 {bytes}, {first_byte}"));
-        self.text.early(format_args!("getelementptr i8, ptr addrspace(3) @shared, i32 {bytes}"))
+        self.text.early(format_args!("getelementptr i8, ptr addrspace(3) @$shared, i32 {bytes}"))
     }
 
     fn reduction_word(&mut self, elem: DType, x: &str) -> String {
@@ -185,9 +192,8 @@ impl Emitter<'_> {
     fn first_lane(&mut self, layout: &Layout<Axis>) -> Option<String> {
         let copies: Vec<_> =
             digits(layout, Place::Lane).into_iter().filter(|(_, p)| p.along.is_none()).collect();
-        let mut bits = copies
-            .iter()
-            .fold(0, |bits, (worth, part)| bits | ((part.extent - 1) * worth));
+        let mut bits =
+            copies.iter().fold(0, |bits, (worth, part)| bits | ((part.extent - 1) * worth));
         bits |= (WARP - 1) & !(layout.count(Place::Lane) - 1);
         if bits == 0 {
             return None;

@@ -17,7 +17,7 @@ use tilec_vocab::DType;
 use super::emit::{Emitter, Result};
 use super::fragment::{Source, fragment_tile};
 use super::value::{Tile, Value};
-use super::words::{At, SHARED, Unit, Parts, memory_words};
+use super::words::{At, Parts, SHARED, Unit, memory_words};
 
 /// Alignment of shared memory: bits below it may be flipped in an address.
 pub const SHARED_ALIGNMENT: u32 = 128;
@@ -91,9 +91,9 @@ impl Emitter<'_> {
             .iter()
             .map(|root| match slot_bytes {
                 None => root.clone(),
-                Some(bytes) => self.text.def(format_args!(
-                    "getelementptr i8, ptr addrspace(3) {root}, i32 {bytes}"
-                )),
+                Some(bytes) => self
+                    .text
+                    .def(format_args!("getelementptr i8, ptr addrspace(3) {root}, i32 {bytes}")),
             })
             .collect();
         Window { vectors, roots, first_byte, flipped: BTreeMap::new() }
@@ -150,15 +150,14 @@ impl Emitter<'_> {
         let may_flip = buffer.bytes().is_multiple_of(SHARED_ALIGNMENT);
         let mut out: Vec<(usize, u32)> = Vec::new();
         for (number, own) in addresses.iter().enumerate() {
-            let found = (0..number).filter(|root| may_flip && out[*root] == (*root, 0)).find_map(|root| {
-                let mut bits = own
-                    .iter()
-                    .zip(&addresses[root])
-                    .filter_map(|(a, b)| Some((*a)? ^ (*b)?));
-                let flip = bits.next()?;
-                (flip < SHARED_ALIGNMENT && bits.all(|other| other == flip))
-                    .then_some((root, flip))
-            });
+            let found =
+                (0..number).filter(|root| may_flip && out[*root] == (*root, 0)).find_map(|root| {
+                    let mut bits =
+                        own.iter().zip(&addresses[root]).filter_map(|(a, b)| Some((*a)? ^ (*b)?));
+                    let flip = bits.next()?;
+                    (flip < SHARED_ALIGNMENT && bits.all(|other| other == flip))
+                        .then_some((root, flip))
+                });
             out.push(found.unwrap_or((number, 0)));
         }
         out
@@ -187,7 +186,7 @@ impl Emitter<'_> {
         }
         let bytes = text.early(format_args!("mul i32 {row}, {}", buffer.row_bytes()));
         let bytes = text.early(format_args!("add i32 {bytes}, {column}"));
-        text.early(format_args!("getelementptr i8, ptr addrspace(3) @shared, i32 {bytes}"))
+        text.early(format_args!("getelementptr i8, ptr addrspace(3) @$shared, i32 {bytes}"))
     }
 
     /// Whether the element of a register is inside the buffer, for layouts that cover more: `None` where it always is.
@@ -217,13 +216,7 @@ impl Emitter<'_> {
         all
     }
 
-    pub fn put(
-        &mut self,
-        tile: &Tile,
-        elem: DType,
-        layout: &Layout<Axis>,
-        to: Slot,
-    ) -> Result<()> {
+    pub fn put(&mut self, tile: &Tile, elem: DType, layout: &Layout<Axis>, to: Slot) -> Result<()> {
         let buffer = self.program.buffers[to.buf].buffer.clone();
         let slot_bytes = self.slot_bytes(to)?;
         let first_byte = self.offset(to.buf);
@@ -313,9 +306,11 @@ impl Emitter<'_> {
         let slot_bytes = self.slot_bytes(slot)?;
         let tid = self.tid();
         let own = self.text.early(format_args!("mul i32 {tid}, {CHUNK_BYTES}"));
-        let own = self.text.early(format_args!("add i32 {own}, {}", self.program.buffers[slot.buf].offset));
+        let own = self
+            .text
+            .early(format_args!("add i32 {own}, {}", self.program.buffers[slot.buf].offset));
         let mut base =
-            self.text.early(format_args!("getelementptr i8, ptr addrspace(3) @shared, i32 {own}"));
+            self.text.early(format_args!("getelementptr i8, ptr addrspace(3) @$shared, i32 {own}"));
         if let Some(bytes) = slot_bytes {
             base = self
                 .text

@@ -19,8 +19,12 @@ impl Emitter<'_> {
         let got = words
             .iter()
             .map(|word| {
-                let args =
-                    [("i32", ALL_LANES), ("i32", word.as_str()), ("i32", &mask), ("i32", WHOLE_WARP)];
+                let args = [
+                    ("i32", ALL_LANES),
+                    ("i32", word.as_str()),
+                    ("i32", &mask),
+                    ("i32", WHOLE_WARP),
+                ];
                 self.text.meet("i32", "llvm.nvvm.shfl.sync.bfly.i32", &args)
             })
             .collect::<Vec<_>>();
@@ -102,7 +106,11 @@ impl Emitter<'_> {
     }
 
     /// What the table says for this lane: selects between its different entries.
-    fn by_lane<T: PartialEq>(&mut self, table: &[T], words: impl Fn(&T) -> Vec<String>) -> Vec<String> {
+    fn by_lane<T: PartialEq>(
+        &mut self,
+        table: &[T],
+        words: impl Fn(&T) -> Vec<String>,
+    ) -> Vec<String> {
         let mut entries: Vec<&T> = Vec::new();
         for entry in table {
             if !entries.contains(&entry) {
@@ -119,9 +127,7 @@ impl Emitter<'_> {
             let bit = self.lane_bit(lanes);
             let here = self.text.early(format_args!("icmp ne i32 {bit}, 0"));
             for (so_far, word) in out.iter_mut().zip(words(entry)) {
-                *so_far = self
-                    .text
-                    .def(format_args!("select i1 {here}, i32 {word}, i32 {so_far}"));
+                *so_far = self.text.def(format_args!("select i1 {here}, i32 {word}, i32 {so_far}"));
             }
         }
         out

@@ -85,6 +85,11 @@ impl Text {
         self.depth == 0 && self.late.is_some()
     }
 
+    /// Whether the line being written is inside a loop or branch.
+    pub fn is_nested(&self) -> bool {
+        self.depth > 0
+    }
+
     /// A loop or branch begins.
     pub fn enter(&mut self) {
         self.depth += 1;

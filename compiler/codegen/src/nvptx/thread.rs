@@ -128,9 +128,7 @@ impl Emitter<'_> {
                 conditions.push(self.text.early(format_args!("icmp ult i32 {number}, {covered}")));
             }
         }
-        conditions
-            .into_iter()
-            .reduce(|a, b| self.text.early(format_args!("and i1 {a}, {b}")))
+        conditions.into_iter().reduce(|a, b| self.text.early(format_args!("and i1 {a}, {b}")))
     }
 
     /// A bit for each lane, of which this lane's is taken: an `i32` of the entry block, 0 or 1.

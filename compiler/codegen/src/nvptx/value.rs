@@ -93,8 +93,8 @@ impl Tile {
             .chunks(2)
             .map(|pair| {
                 let (a, b) = (&pair[0], &pair[1]);
-                let low = text
-                    .def(format_args!("insertelement <2 x float> poison, float {a}, i32 0"));
+                let low =
+                    text.def(format_args!("insertelement <2 x float> poison, float {a}, i32 0"));
                 let both =
                     text.def(format_args!("insertelement <2 x float> {low}, float {b}, i32 1"));
                 text.def(format_args!("fptrunc <2 x float> {both} to {}", pair_type(elem)))

@@ -36,9 +36,8 @@ impl Emitter<'_> {
         if bytes == 0 {
             return base.to_string();
         }
-        self.text.def(format_args!(
-            "getelementptr i8, ptr addrspace({number}) {base}, {index} {bytes}"
-        ))
+        self.text
+            .def(format_args!("getelementptr i8, ptr addrspace({number}) {base}, {index} {bytes}"))
     }
 
     /// Loads the words of a vector.
@@ -46,7 +45,8 @@ impl Emitter<'_> {
         let Unit { ty, count, bytes, .. } = unit;
         let (address, space) = (self.address(at), at.space.number);
         if bytes == 1 {
-            let byte = self.text.def(format_args!("load i8, ptr addrspace({space}) {address}{metadata}"));
+            let byte =
+                self.text.def(format_args!("load i8, ptr addrspace({space}) {address}{metadata}"));
             return vec![self.text.def(format_args!("zext i8 {byte} to i16"))];
         }
         let align = bytes * count;
@@ -64,7 +64,13 @@ impl Emitter<'_> {
     }
 
     /// Loads the words of a vector where the guard holds; zeros elsewhere. `cached`: nobody writes what is there.
-    pub fn load_words_if(&mut self, guard: &str, at: At<'_>, unit: Unit, cached: bool) -> Vec<String> {
+    pub fn load_words_if(
+        &mut self,
+        guard: &str,
+        at: At<'_>,
+        unit: Unit,
+        cached: bool,
+    ) -> Vec<String> {
         let Unit { ty, count, moved, memory, constraint, .. } = unit;
         let (nc, effects, clobbers) =
             if cached { (".nc", "", "") } else { ("", " sideeffect", ",~{memory}") };
@@ -86,7 +92,9 @@ impl Emitter<'_> {
         if count == 1 {
             return vec![all];
         }
-        (0..count).map(|i| self.text.def(format_args!("extractvalue {returned} {all}, {i}"))).collect()
+        (0..count)
+            .map(|i| self.text.def(format_args!("extractvalue {returned} {all}, {i}")))
+            .collect()
     }
 
     /// Stores the words of a vector, where the guard holds if there is one.
@@ -104,9 +112,9 @@ impl Emitter<'_> {
                 (_, 1) => (ty.to_string(), words[0].clone()),
                 _ => (format!("<{count} x {ty}>"), self.gathered(ty, words)),
             };
-            return self
-                .text
-                .line(format_args!("store {ty} {all}, ptr addrspace({number}) {address}, align {align}"));
+            return self.text.line(format_args!(
+                "store {ty} {all}, ptr addrspace({number}) {address}, align {align}"
+            ));
         };
         let (vector, source) = operands(count, 2);
         let constraints = vec![constraint; count].join(",");
@@ -123,7 +131,8 @@ impl Emitter<'_> {
     fn gathered(&mut self, ty: &str, words: &[String]) -> String {
         let count = words.len();
         words.iter().enumerate().fold("poison".to_string(), |all, (i, word)| {
-            self.text.def(format_args!("insertelement <{count} x {ty}> {all}, {ty} {word}, i32 {i}"))
+            self.text
+                .def(format_args!("insertelement <{count} x {ty}> {all}, {ty} {word}, i32 {i}"))
         })
     }
 }

@@ -128,18 +128,6 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
                     acc: None,
                 })),
             );
-            let next = b.uniform(DType::I64, Op::Binary(BinaryOp::Add, at, step));
-            let more = b.uniform(DType::Bool, Op::Compare(CompareOp::Lt, next, total));
-            b.begin();
-            let one = b.int(1);
-            let odd = b.uniform(DType::I64, Op::Binary(BinaryOp::Sub, one, even));
-            copy(b, k, Some(next), (n, block), slot(k_buf, Some(odd)));
-            let then = b.end(Vec::new());
-            b.begin();
-            b.run(Op::Commit);
-            let otherwise = b.end(Vec::new());
-            b.push(Vec::new(), Op::If { condition: more, then, otherwise });
-
             let reduction = s_layout.reduce(n);
             let f32 = DType::F32;
             let block_max = b.tile(
@@ -175,6 +163,18 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
             let half = b.tile(dtype, &s_layout, Op::Cast(p));
             let plan = convert(&s_layout, &p_layout, 2).expect("a plan");
             let half = b.tile(dtype, &p_layout, Op::Convert(half, Conversion::Plan(plan, None)));
+            let next = b.uniform(DType::I64, Op::Binary(BinaryOp::Add, at, step));
+            let more = b.uniform(DType::Bool, Op::Compare(CompareOp::Lt, next, total));
+            b.begin();
+            let one = b.int(1);
+            let odd = b.uniform(DType::I64, Op::Binary(BinaryOp::Sub, one, even));
+            copy(b, k, Some(next), (n, block), slot(k_buf, Some(odd)));
+            let then = b.end(Vec::new());
+            b.begin();
+            b.run(Op::Commit);
+            let otherwise = b.end(Vec::new());
+            b.push(Vec::new(), Op::If { condition: more, then, otherwise });
+
             let moved = b.tile(f32, &o_layout, Op::Binary(BinaryOp::Mul, acc, alpha));
             b.run(Op::Wait(1));
             b.run(Op::Barrier);

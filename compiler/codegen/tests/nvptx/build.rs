@@ -244,7 +244,7 @@ pub fn ptx(program: &Program) -> String {
     }
 }
 
-/// Compiles and runs one CTA for each of `programs`, under several schedules; gives the named buffer.
+/// Compiles and runs one CTA; gives the named buffer.
 pub fn run(
     program: &Program,
     given: Vec<Given>,
@@ -252,6 +252,17 @@ pub fn run(
     name: &str,
     dtype: DType,
 ) -> Vec<f64> {
+    run_all(program, given, dims, name, dtype).pop().expect("a run")
+}
+
+/// As [`run`], on machines that differ in all that PTX leaves open: schedules, approximations, orders of sums.
+pub fn run_all(
+    program: &Program,
+    given: Vec<Given>,
+    dims: &[u64],
+    name: &str,
+    dtype: DType,
+) -> Vec<Vec<f64>> {
     let text = ptx(program);
     let module = match sim::Module::parse(&text) {
         Ok(module) => module,
@@ -280,9 +291,11 @@ pub fn run(
         buffers,
         shared_regions: Vec::new(),
     };
-    let mut last = None;
-    for schedule in sim::Schedule::variety(3) {
-        let config = sim::Config { schedule, ..sim::Config::default() };
+    let mut found = Vec::new();
+    // Each approximation and each order once.
+    let numerics = sim::Numerics::all().into_iter().step_by(5);
+    for (schedule, numerics) in sim::Schedule::variety(4).into_iter().zip(numerics) {
+        let config = sim::Config { schedule, numerics, ..sim::Config::default() };
         let outcome = match sim::simulate(&module, &launch, &config) {
             Ok(outcome) => outcome,
             Err(error) => panic!("{error}\n{text}"),
@@ -291,9 +304,9 @@ pub fn run(
             let findings: Vec<String> = outcome.findings.iter().map(|f| f.to_string()).collect();
             panic!("{}\n{text}", findings.join("\n"));
         }
-        last = outcome.bytes_of(name);
+        found.push(numbers(dtype, &outcome.bytes_of(name).expect("the buffer")));
     }
-    numbers(dtype, &last.expect("the buffer"))
+    found
 }
 
 /// Multiples of 1/8 in [-1, 1].

@@ -145,3 +145,26 @@ fn a_buffer_too_small_is_refused() {
     b.tile(DType::F32, &layouts[1], Op::Convert(ones, how));
     assert_eq!(refusal(&b.finish()), "@0 is too small for an exchange");
 }
+
+/// Names of a source may be anything that PTX uses itself.
+#[test]
+fn names_that_ptx_has_another_use_for() {
+    let mut b = Build::new(1);
+    let axis = b.axis("i", 32);
+    let x = b.tensor("k", DType::F32, &[fixed(32)], false, true);
+    let scalar = b.number("k_stride_0", DType::F32);
+    let y = b.tensor("WARP_SZ", DType::F32, &[fixed(32)], true, true);
+    let layout = blocked(&[(axis, 32)], 4, 1);
+    let loaded = b.tile(DType::F32, &layout, Op::Load(access(x, &[Some(axis)], 1)));
+    let scalar = b.uniform(DType::F32, Op::Scalar(scalar));
+    let made = b.tile(DType::F32, &layout, Op::Binary(BinaryOp::Add, loaded, scalar));
+    b.run(Op::Store(access(y, &[Some(axis)], 1), made));
+    let xs = small_numbers(32, 1);
+    let given = vec![
+        input("k", DType::F32, &xs, &[1]),
+        Given::F32(0.5),
+        output("WARP_SZ", DType::F32, 32, &[1]),
+    ];
+    let found = run(&b.finish(), given, &[], "WARP_SZ", DType::F32);
+    assert!(found.iter().zip(&xs).all(|(y, x)| *y == x + 0.5));
+}

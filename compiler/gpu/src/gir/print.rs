@@ -165,6 +165,11 @@ impl Printer<'_> {
             Op::CompareLanes(op, lanes, rest) => {
                 format!("compare lanes {} {} {rest}", self.lanes(lanes), op.symbol())
             }
+            Op::AtMostWithin { lanes, most, within: (axis, count) } => format!(
+                "compare lanes {} <= {most} and {} < {count}",
+                self.lanes(lanes),
+                name(kernel, *axis)
+            ),
             Op::Unary(op, x) => format!("{} {x}", op.name()),
             Op::Binary(op, a, b) => format!("{} {a}, {b}", op.name()),
             Op::Compare(op, a, b) => format!("{} {a}, {b}", op.name()),

@@ -1,6 +1,6 @@
 //! Values where they are wanted: in a layout, as a sum of lanes, as numbers.
 
-use tilec_ir::{Axis, BinaryOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts};
+use tilec_ir::{Axis, BinaryOp, CompareOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts};
 use tilec_layout::{Layout, Plan, blocked, convert};
 use tilec_vocab::DType;
 
@@ -103,15 +103,25 @@ impl<'k> Lower<'k> {
         let mut all = condition;
         let mut filled = Vec::new();
         for axis in axes {
-            if let Some(inside) = self.inside(axis, layout) {
-                let shape = match self.program.layout(all) {
-                    Some(_) => layout.clone(),
-                    None => self.program.layout(inside).cloned().unwrap_or_else(|| layout.clone()),
-                };
-                let op = Op::Binary(BinaryOp::And, all, inside);
-                all = self.push(op, DType::Bool, Some(shape));
-                filled.push(axis);
+            if !self.has_absent(axis, layout) {
+                continue;
             }
+            filled.push(axis);
+            if let Some((lanes, most)) = self.bounds.get(&all).cloned()
+                && lanes.contains(&(axis, 1))
+            {
+                let count = self.present_lanes(axis);
+                let op = Op::AtMostWithin { lanes, most, within: (axis, count) };
+                all = self.push(op, DType::Bool, Some(layout.clone()));
+                continue;
+            }
+            let Some(inside) = self.inside(axis, layout) else { continue };
+            let shape = match self.program.layout(all) {
+                Some(_) => layout.clone(),
+                None => self.program.layout(inside).cloned().unwrap_or_else(|| layout.clone()),
+            };
+            let op = Op::Binary(BinaryOp::And, all, inside);
+            all = self.push(op, DType::Bool, Some(shape));
         }
         Ok((!filled.is_empty()).then_some((all, filled)))
     }
@@ -297,8 +307,23 @@ impl<'k> Lower<'k> {
                 }
                 (None, None) => self.int(0),
             };
-            let op = Op::CompareLanes(op, lanes, rest);
-            return Ok(self.push(op, DType::Bool, Some(layout.clone())));
+            let bound = match op {
+                CompareOp::Le => Some((lanes.clone(), rest)),
+                CompareOp::Lt => {
+                    let one = self.int(1);
+                    Some((lanes.clone(), self.int_op(BinaryOp::Sub, rest, one)))
+                }
+                CompareOp::Ge => {
+                    let zero = self.int(0);
+                    Some((sum(&Lanes::new(), &lanes, -1), self.int_op(BinaryOp::Sub, zero, rest)))
+                }
+                CompareOp::Gt | CompareOp::Eq | CompareOp::Ne => None,
+            };
+            let val = self.push(Op::CompareLanes(op, lanes, rest), DType::Bool, Some(layout.clone()));
+            if let Some(bound) = bound {
+                self.bounds.insert(val, bound);
+            }
+            return Ok(val);
         }
         let mut args = data
             .args
@@ -407,21 +432,32 @@ impl<'k> Lower<'k> {
         Ok(masked)
     }
 
+    /// Whether lanes of an axis can be absent in a layout.
+    fn has_absent(&self, axis: Axis, layout: &Layout<Axis>) -> bool {
+        !self.kernel.axes[axis].full || layout.extent(axis) > self.study.extent(axis)
+    }
+
+    /// How many lanes of an axis are present.
+    fn present_lanes(&mut self, axis: Axis) -> Val {
+        let extent = self.int(i64::from(self.study.extent(axis)));
+        match self.count(axis) {
+            Some(present) if !self.kernel.axes[axis].full => {
+                self.int_op(BinaryOp::Min, present, extent)
+            }
+            _ => extent,
+        }
+    }
+
     /// Whether each lane of an axis is present, if any can be absent.
     fn inside(&mut self, axis: Axis, layout: &Layout<Axis>) -> Option<Val> {
-        let full = self.kernel.axes[axis].full;
-        let extent = self.study.extent(axis);
-        if full && layout.extent(axis) <= extent {
+        if !self.has_absent(axis, layout) {
             return None;
         }
-        let mut count = self.int(i64::from(extent));
-        if !full && let Some(present) = self.count(axis) {
-            count = self.int_op(BinaryOp::Min, present, count);
-        }
+        let count = self.present_lanes(axis);
         // Over that axis alone: the others have copies.
         let others = layout.axes().into_iter().filter(|other| *other != axis);
         let narrow = others.fold(layout.clone(), |left, other| left.without(other));
-        let op = Op::CompareLanes(tilec_ir::CompareOp::Lt, vec![(axis, 1)], count);
+        let op = Op::CompareLanes(CompareOp::Lt, vec![(axis, 1)], count);
         Some(self.push(op, DType::Bool, Some(narrow)))
     }
 

@@ -124,7 +124,7 @@ fn device(target: Target) -> Check {
     });
     match result {
         Ok(info) => {
-            let units = output::count(info.units, "thread");
+            let units = output::count(info.units, "unit");
             let detail = [info.model, units, info.features.join(" ")];
             let detail = detail.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>();
             Check::new(name, Status::Ok, detail.join(", "))

@@ -8,6 +8,8 @@ use tilec_codegen::nvptx;
 use tilec_driver::Options;
 use tilec_ir::{GenericKind, Kernel, Module};
 use tilec_passes::PASSES;
+use tilec_ptx::KNOBS;
+use tilec_ptx::resources::{Choice, Needs};
 use tilec_ptx::tools::{self, ToolError};
 use tilec_vocab::{DType, PtxCode, Specialisation, TensorFacts};
 
@@ -148,9 +150,14 @@ impl Args {
         locate: nvptx::Locate<'_>,
         talk: Talk,
     ) -> Result<nvptx::Compiled, Failure> {
-        let program = self.gpu(module, options, knobs)?;
+        let target = self.gpu_target()?;
+        let program = self.gpu(module, options, knobs.clone())?;
+        self.fit(&program, module, options, &knobs)?;
+        if let Some(words) = Needs::of(&program).spills(target) {
+            talk.say(format!("warning: {words}"));
+        }
         let start = Instant::now();
-        let compiled = nvptx::compile_with_lines(&program, self.gpu_target()?, locate);
+        let compiled = nvptx::compile_with_lines(&program, target, locate);
         let compiled = compiled.map_err(|error| Failure::from(tilec_ptx::Error::from(error)))?;
         let nvptx::Times { write, read, optimise, generate } = compiled.times;
         talk.detail(format!(
@@ -158,6 +165,45 @@ impl Args {
             start.elapsed()
         ));
         Ok(compiled)
+    }
+
+    /// Refuses a program that the target has no room for, and says which knobs to set instead.
+    fn fit(
+        &self,
+        program: &tilec_gpu::Program,
+        module: &Module<tilec_ir::Tile>,
+        options: &Options,
+        knobs: &BTreeMap<String, i64>,
+    ) -> Result<(), Failure> {
+        let kernel = kernel(module, self.kernel.as_deref())?;
+        let binding = self.binding(kernel, knobs.clone())?;
+        let set = self.settings.gpu()?.knobs.chosen(&binding);
+        let own = kernel.generics.values().filter_map(|generic| match &generic.kind {
+            GenericKind::Knob(choices) => {
+                let set = *binding.ints.get(&generic.name)?;
+                Some(Choice { name: generic.name.clone(), set, choices: choices.clone() })
+            }
+            GenericKind::DType(_) | GenericKind::Const => None,
+        });
+        let of_all = KNOBS.into_iter().zip([set.warps, set.stages]).map(|((name, choices), set)| {
+            Choice { name: name.to_owned(), set: set.into(), choices: choices.to_vec() }
+        });
+        let mut choices: Vec<Choice> = own.collect();
+        choices.extend(of_all.filter(|knob| kernel.generics.values().all(|g| g.name != knob.name)));
+        let remake = |tried: &BTreeMap<&str, i64>| {
+            let mut gpu = self.settings.gpu().ok()?;
+            let mut own = BTreeMap::new();
+            for (&name, &value) in tried {
+                match (name, u32::try_from(value)) {
+                    ("warps", Ok(warps)) => gpu.knobs.warps = Some(warps),
+                    ("stages", Ok(stages)) => gpu.knobs.stages = Some(stages),
+                    _ => drop(own.insert(name.to_owned(), value)),
+                }
+            }
+            let binding = self.binding(kernel, own).ok()?;
+            self.program(kernel, &binding, options, &gpu).ok()
+        };
+        Ok(tilec_ptx::fit(program, self.gpu_target()?, &choices, remake)?)
     }
 
     /// The kernel as a program for one CTA.
@@ -169,13 +215,22 @@ impl Args {
     ) -> Result<tilec_gpu::Program, Failure> {
         let kernel = kernel(module, self.kernel.as_deref())?;
         let binding = self.binding(kernel, knobs)?;
-        let kernel = self.optimise(kernel, &binding, options)?;
+        self.program(kernel, &binding, options, &self.settings.gpu()?)
+    }
+
+    fn program(
+        &self,
+        kernel: &Kernel,
+        binding: &Specialisation,
+        options: &Options,
+        gpu: &tilec_ptx::Options,
+    ) -> Result<tilec_gpu::Program, Failure> {
+        let kernel = self.optimise(kernel, binding, options)?;
         let mut facts = tilec_ptx::usual_facts(&kernel);
         if self.strided {
             facts.fill(TensorFacts::default());
         }
-        let gpu = self.settings.gpu()?;
-        Ok(tilec_ptx::program(&kernel, &facts, gpu.knobs.chosen(&binding), &gpu)?)
+        Ok(tilec_ptx::program(&kernel, &facts, gpu.knobs.chosen(binding), gpu)?)
     }
 
     /// Whether the IR is wanted as the front end leaves it.

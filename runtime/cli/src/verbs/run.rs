@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilec_host::{Argument, Arguments, DeviceInfo, Elements, Launch, Tensor, files, launch};
+use tilec_host::{Argument, Arguments, Device, DeviceInfo, Elements, Launch, Tensor, files, launch};
 use tilec_ir::Kernel;
 use tilec_vocab::{Contract, ParamKind};
 
 use crate::args::{Assignment, OutputFile};
+use crate::counts::Counts;
 use crate::expect::{self, Compared, Expect};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Talk};
@@ -41,7 +42,8 @@ Examples:
       scale=0.125 --knob BM=128 -o o=o.npy -o lse=out.npz:lse
   tilec run causal.tile q=in.npz:q k=in.npz:k v=in.npz:v scale=0.125 --expect o=out.npz:o \\
       --tolerance 1e-4
-  tilec run causal.tile … --repeat 20 --warmup 3 --json")]
+  tilec run causal.tile … --repeat 20 --warmup 3 --json
+  tilec run causal.tile … --device sim --stats")]
 pub struct Args {
     /// The file; - is the standard input
     file: PathBuf,
@@ -84,6 +86,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = watchdog::parse_seconds)]
     timeout: Option<Duration>,
 
+    /// Count instructions and memory traffic, on the simulator
+    #[arg(long)]
+    stats: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -100,6 +106,8 @@ struct Report {
     compared: Vec<Compared>,
     stages_ns: BTreeMap<&'static str, u64>,
     times_ns: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +130,19 @@ impl Args {
     pub fn run(self, talk: Talk) -> Outcome {
         watchdog::start(self.timeout, talk);
         // What can be known to fail is found before the work, not after.
-        let device = self.device.open(self.threads.map(Into::into), &self.settings.gpu()?)?;
+        let (threads, gpu) = (self.threads.map(Into::into), self.settings.gpu()?);
+        let counting = match self.stats {
+            true => Some(self.device.counting(threads, &gpu)?),
+            false => None,
+        };
+        let opened;
+        let device: &dyn Device = match &counting {
+            Some(simulator) => simulator,
+            None => {
+                opened = self.device.open(threads, &gpu)?;
+                opened.as_ref()
+            }
+        };
         let options = self.settings.options()?;
         for output in &self.outputs {
             files::check_writable(&output.place.path)?;
@@ -186,6 +206,7 @@ impl Args {
             ("code", code),
             ("run", median(&times)),
         ];
+        let counts = counting.as_ref().and_then(tilec_sim::SimDevice::stats);
         let report = Report {
             schema: "tilec.run/1",
             kernel: kernel.name.clone(),
@@ -201,11 +222,13 @@ impl Args {
             compared,
             stages_ns: stages.iter().map(|&(name, time)| (name, nanoseconds(time))).collect(),
             times_ns: times.iter().map(|&time| nanoseconds(time)).collect(),
+            counts: counts.as_ref().map(Counts::of),
         };
         if self.json {
             output::print_json(&report)?;
         } else {
-            output::print(&human(&report, &stages, &times))?;
+            let counts = counts.map(|stats| format!("\n{stats}")).unwrap_or_default();
+            output::print(&(human(&report, &stages, &times) + &counts))?;
         }
         expect::verdict(&report.compared)
     }
