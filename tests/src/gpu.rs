@@ -61,7 +61,7 @@ pub fn ptx(
 ) -> Result<PtxCode, String> {
     let passes = Options { pipeline: options.pipeline.clone() };
     let artifact = compile(kernel, binding, &passes).map_err(|error| error.to_string())?;
-    let facts = vec![TensorFacts { rows_of_16_bytes: true }; kernel.params.len()];
+    let facts = vec![TensorFacts::ALL; kernel.params.len()];
     let compiler = tilec_ptx::Compiler(options.clone());
     compiler.compile(&artifact, &facts, target).map_err(|error| error.to_string())
 }

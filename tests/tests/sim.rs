@@ -8,20 +8,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tilec_driver::compile;
 use tilec_host::Device;
-use tilec_ir::{Kernel, Module, Tile};
-use tilec_ptx::{Compiler, Options, SWITCHES, SetKnobs};
+use tilec_ir::{GenericKind, Kernel, Module, Tile};
 use tilec_passes::GPU_PASSES;
+use tilec_ptx::{Compiler, Options, SWITCHES, SetKnobs};
 use tilec_sim::SimDevice;
 use tilec_tests::gpu::{FLOATS, binding, modules};
 use tilec_tests::{lowered, no_complaints};
 use tilec_verify::{Plan, What, check};
-use tilec_vocab::DType;
+use tilec_vocab::{DType, Specialisation};
 
 /// Head sizes; 8, 40 and 72 are no multiple of what an instruction takes.
 const HEADS: &[i64] = &[64, 80, 16, 128, 40, 32, 192, 8, 96, 256, 72];
 
 /// Queries and keys: one, a tile, one less and one more, primes.
 const LENGTHS: &[(i64, i64)] = &[(65, 129), (1, 61), (64, 64), (127, 63), (61, 1), (33, 193)];
+
+/// What the compiler says where a program needs more than a CTA can have.
+const NO_ROOM: &str = "bytes of shared memory, a CTA of";
 
 /// How a kernel is made.
 #[derive(Clone, Copy, Debug)]
@@ -70,23 +73,38 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// What is wrong with it.
+    /// What is wrong with it: with its first choices of knobs, or, where an SM has no room for them, with its smallest tiles.
     fn complaint(&self) -> Option<String> {
         let Task { kernel, dtype, head, lengths: (m, n), setting, .. } = self;
-        let what = self.run().err()?;
+        let mut binding = binding(kernel, *dtype, *head);
+        if let Some(columns) = binding.ints.get_mut("N") {
+            *columns = 3 * head;
+        }
+        let mut options = setting.options();
+        let mut outcome = self.run(&options, &binding);
+        if outcome.as_ref().is_err_and(|what| what.contains(NO_ROOM)) {
+            options.knobs.stages = Some(1);
+            for generic in kernel.generics.values() {
+                if let GenericKind::Knob(choices) = &generic.kind {
+                    let least = choices.iter().min().map(|&least| (generic.name.clone(), least));
+                    binding.ints.extend(least);
+                }
+            }
+            outcome = self.run(&options, &binding);
+        }
+        let what = outcome.err()?;
+        // Findings repeat themselves.
+        let what: Vec<&str> = what.lines().take(8).collect();
+        let what = what.join("\n");
         Some(format!("{} {dtype} D={head} M={m} N={n} {setting:?}: {what}", kernel.name))
     }
 
-    fn run(&self) -> Result<(), String> {
-        let options = self.setting.options();
-        let mut binding = binding(self.kernel, self.dtype, self.head);
-        if let Some(columns) = binding.ints.get_mut("N") {
-            *columns = 3 * self.head;
-        }
+    fn run(&self, options: &Options, binding: &Specialisation) -> Result<(), String> {
         let compile_options =
             tilec_driver::Options { pipeline: options.pipeline.clone() };
-        let artifact = compile(self.kernel, &binding, &compile_options).map_err(|e| e.to_string())?;
-        let device = SimDevice::new(tilec_sim::Options::default(), Some(Arc::new(Compiler(options))));
+        let artifact = compile(self.kernel, binding, &compile_options).map_err(|e| e.to_string())?;
+        let compiler = Arc::new(Compiler(options.clone()));
+        let device = SimDevice::new(tilec_sim::Options::default(), Some(compiler));
         let executable = device.load(&artifact).map_err(|error| error.to_string())?;
         let mut fixed: BTreeMap<String, i64> = binding.ints.clone();
         let (m, n) = self.lengths;
@@ -103,7 +121,7 @@ impl Task<'_> {
             options: compile_options,
             threads: Some(1),
         };
-        match check(self.kernel, self.spec, &device, (binding, executable), &plan) {
+        match check(self.kernel, self.spec, &device, (binding.clone(), executable), &plan) {
             Ok(1) => Ok(()),
             Ok(cases) => Err(format!("{cases} cases where one was asked for")),
             Err(failure) => Err(match failure.what {
@@ -125,12 +143,7 @@ fn run_all(tasks: &[Task<'_>]) -> Vec<String> {
                 while let Some((number, task)) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, tasks.get(n)?)))
                 {
-                    let start = std::time::Instant::now();
                     let complaint = task.complaint();
-                    if std::env::var_os("TILEC_SIM_TIMES").is_some() {
-                        let Task { kernel, dtype, head, lengths, setting, .. } = task;
-                        eprintln!("{:6.2?} {} {dtype} D={head} {lengths:?} {setting:?} {}", start.elapsed(), kernel.name, complaint.is_some());
-                    }
                     if let Some(complaint) = complaint {
                         complaints.lock().expect("no test panics").insert(number, complaint);
                     }

@@ -45,7 +45,8 @@ const MAY_SEE: &[(&str, &[&str])] = &[
 ];
 
 /// Files of the compiler that measure how long LLVM takes.
-const ABOUT_THE_HOST: &[&str] = &["compiler/codegen/src/cpu/jit.rs"];
+const ABOUT_THE_HOST: &[&str] =
+    &["compiler/codegen/src/cpu/jit.rs", "compiler/codegen/src/nvptx/llvm.rs"];
 
 /// The longest a source file may be.
 const MAX_LINES: usize = 600;

@@ -4,6 +4,9 @@
 //! byte is not looked at, only which bytes: what has been read, and what has been written, since the last barrier. A copy
 //! under way counts as written from the wait on that may be for it: then its bytes are there, but only its own thread knows.
 //!
+//! A copy that may still be under way when another buffer takes its bytes is waited for first: the loop that would have waited
+//! for it may have had no iteration.
+//!
 //! A loop's body begins with what its end leaves behind. What stands in a branch has its barrier before the branch, where
 //! all that follows has the good of it.
 
@@ -47,6 +50,11 @@ impl State {
         self.written.clear();
     }
 
+    /// After a wait for everything.
+    fn land(&mut self) {
+        std::mem::take(&mut self.flying).into_iter().for_each(|buf| add(&mut self.written, buf));
+    }
+
     fn touch(&mut self, touch: Touch) {
         match touch {
             Touch::Read(buf) => add(&mut self.read, buf),
@@ -78,15 +86,28 @@ impl Placer<'_> {
         among(&state.written) || !matches!(touch, Touch::Read(_)) && among(&state.read)
     }
 
+    /// Whether a write is to bytes to which a copy for another buffer may be under way. Copies to one ring are kept apart by
+    /// its slots.
+    fn meets_copy(&self, state: &State, touch: Touch) -> bool {
+        let buf = touch.buf();
+        !matches!(touch, Touch::Read(_))
+            && state.flying.iter().any(|&other| other != buf && self.overlap(buf, other))
+    }
+
     fn block(&mut self, body: Vec<Stmt>, mut state: State) -> (Vec<Stmt>, State) {
         let mut placed = Vec::with_capacity(body.len());
         for mut stmt in body {
-            let clash = match &stmt.op {
-                Op::If { then, otherwise, .. } => [then, otherwise].into_iter().any(|block| {
-                    inner(&block.body).into_iter().any(|touch| self.clashes(&state, touch))
-                }),
-                op => touches(op).into_iter().any(|touch| self.clashes(&state, touch)),
+            let contacts = match &stmt.op {
+                Op::If { then, otherwise, .. } => {
+                    [then, otherwise].into_iter().flat_map(|block| inner(&block.body)).collect()
+                }
+                op => touches(op),
             };
+            if contacts.iter().any(|&touch| self.meets_copy(&state, touch)) {
+                placed.push(Stmt { results: Vec::new(), op: Op::Wait(0), span: stmt.span });
+                state.land();
+            }
+            let clash = contacts.iter().any(|&touch| self.clashes(&state, touch));
             if clash {
                 placed.push(Stmt { results: Vec::new(), op: Op::Barrier, span: stmt.span });
                 state.meet();

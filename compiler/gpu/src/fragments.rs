@@ -70,11 +70,15 @@ pub(crate) fn fragments(
         .over_warps(D::N, column_warps)
         .copied_over_warps(copies);
     let named = |layout: &Layout<D>| {
-        spread(layout, &|role| match role {
-            D::M => &roles.m,
-            D::N => &roles.n,
-            D::K => &roles.k,
-        }, extent)
+        spread(
+            layout,
+            &|role| match role {
+                D::M => &roles.m,
+                D::N => &roles.n,
+                D::K => &roles.k,
+            },
+            extent,
+        )
     };
     Some(Fragments { mma, a: named(&a)?, b: named(&b)?, c: named(&c)? })
 }
@@ -99,7 +103,8 @@ fn operands(shape: Mma) -> (Layout<D>, Layout<D>) {
     let lane = |extent, axis, stride| (Place::Lane, Part::new(extent, axis, stride));
     let a = [register(2, D::M, 8), register(2, D::K, 1), lane(4, D::K, 2), lane(8, D::M, 1)];
     let b = [register(2, D::K, 1), lane(4, D::K, 2), lane(8, D::N, 1)];
-    let built = |parts: &[_]| Layout::new(parts.iter().copied()).unwrap_or_else(|_| Layout::scalar());
+    let built =
+        |parts: &[_]| Layout::new(parts.iter().copied()).unwrap_or_else(|_| Layout::scalar());
     (built(&a), built(&b))
 }
 

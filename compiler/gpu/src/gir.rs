@@ -185,6 +185,8 @@ pub enum Op {
         layout: Layout<Axis>,
         /// By `cp.async` of 16 bytes; else through registers, complete when the statement is.
         is_async: bool,
+        /// Uniform `bool`: without it nothing is copied. Of asynchronous copies only.
+        when: Option<Val>,
     },
     /// Ends a group of asynchronous copies.
     Commit,
@@ -205,6 +207,28 @@ pub enum Op {
         /// Where it does not.
         otherwise: Block,
     },
+}
+
+impl Op {
+    /// Whether it only computes: neither memory, nor other threads, nor control.
+    pub fn is_arithmetic(&self) -> bool {
+        matches!(
+            self,
+            Op::Const(_)
+                | Op::Dim(_)
+                | Op::Scalar(_)
+                | Op::Program(_)
+                | Op::Lanes(_)
+                | Op::CompareLanes(..)
+                | Op::AtMostWithin { .. }
+                | Op::Unary(..)
+                | Op::Binary(..)
+                | Op::Compare(..)
+                | Op::Select(..)
+                | Op::Cast(_)
+                | Op::Fma(..)
+        )
+    }
 }
 
 /// Statements that end in values.

@@ -13,7 +13,8 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tilec_ir::{
-    Axis, BinaryOp, Block as TileBlock, CompareOp, DimId, Imm, Inst, Kernel, Op as TileOp, Table, Value,
+    Axis, BinaryOp, Block as TileBlock, CompareOp, DimId, Imm, Inst, Kernel, Op as TileOp, Table,
+    Value,
 };
 use tilec_layout::Layout;
 use tilec_vocab::{DType, Span};
@@ -292,8 +293,13 @@ impl<'k> Lower<'k> {
             },
             TileOp::Load(param) => Some(self.load(result, *param, args)?),
             _ if self.study.is_scalar(result) => Some(self.scalar_inst(result, data)?),
-            TileOp::Index(_) | TileOp::Splat | TileOp::Unary(_) | TileOp::Binary(_)
-            | TileOp::Compare(_) | TileOp::Select | TileOp::Cast => self.element_wise(result, data)?,
+            TileOp::Index(_)
+            | TileOp::Splat
+            | TileOp::Unary(_)
+            | TileOp::Binary(_)
+            | TileOp::Compare(_)
+            | TileOp::Select
+            | TileOp::Cast => self.element_wise(result, data)?,
             _ => return Err(GpuError::bug("an instruction that has no place on a GPU")),
         };
         if let Some(home) = home {

@@ -89,9 +89,8 @@ fn below(kernel: &Kernel, value: Value, bound: Bound, depth: u32) -> bool {
         // x * c, where x is at most the bound divided by c.
         (Op::Binary(BinaryOp::Mul), Bound::Dim(dim, 1)) => {
             [(0, 1), (1, 0)].into_iter().any(|(x, c)| {
-                literal(kernel, args[c]).is_some_and(|c| {
-                    c > 0 && below(kernel, args[x], Bound::Dim(dim, c), depth - 1)
-                })
+                literal(kernel, args[c])
+                    .is_some_and(|c| c > 0 && below(kernel, args[x], Bound::Dim(dim, c), depth - 1))
             })
         }
         _ => false,

@@ -84,11 +84,7 @@ fn from_dot(study: &Study<'_>, value: Value) -> bool {
 }
 
 /// The rows under which the result of a dot is the first operand of the next.
-fn wanted_rows(
-    study: &Study<'_>,
-    inst: Inst,
-    found: &BTreeMap<Inst, Roles>,
-) -> Option<Vec<Axis>> {
+fn wanted_rows(study: &Study<'_>, inst: Inst, found: &BTreeMap<Inst, Roles>) -> Option<Vec<Axis>> {
     let result = *study.data(inst).results.first()?;
     let axes = study.axes(result);
     let mut open = vec![result];

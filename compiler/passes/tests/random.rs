@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tilec_ir::random::case;
 use tilec_ir::{Kernel, Op, print_kernel, verify};
-use tilec_passes::{Options, PASSES, optimise, pipeline};
+use tilec_passes::{GPU_PASSES, Options, PASSES, optimise, pipeline};
 
 const KERNELS: u64 = 400;
 
@@ -70,7 +70,7 @@ fn the_whole_pipeline_makes_kernels_smaller() {
 #[test]
 fn the_table_keeps_its_order() {
     let mut seen = BTreeSet::new();
-    for pass in PASSES {
+    for pass in PASSES.iter().chain(GPU_PASSES) {
         for name in pass.after {
             assert!(seen.contains(name), "{} must come after {name}", pass.name);
         }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tilec_ir::{Kernel, Module, parse, print, verify_module};
-use tilec_passes::{PASSES, pipeline, specialise};
+use tilec_passes::{GPU_PASSES, PASSES, pipeline, specialise};
 use tilec_vocab::{DType, Specialisation};
 
 const AFTER: &str = "// ---- after\n";
@@ -59,7 +59,7 @@ fn check(name: &str, change: impl Fn(&str, &Module<tilec_ir::Tile>) -> String) -
 #[test]
 fn passes_of_the_table() {
     let mut wrong = Vec::new();
-    for pass in PASSES {
+    for pass in PASSES.iter().chain(GPU_PASSES) {
         let run = |kernel: &Kernel| {
             pipeline::run(pass, kernel).unwrap_or_else(|bug| panic!("{bug}\n{}", bug.ir))
         };

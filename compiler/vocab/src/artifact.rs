@@ -69,12 +69,19 @@ pub struct TensorFacts {
     /// The last dimension has stride 1, or one element at most, and the address and all other strides are multiples of
     /// 16 bytes: rows can be moved 16 bytes at a time.
     pub rows_of_16_bytes: bool,
+    /// Rows, along the last dimension, follow one another: the stride of the dimension before it is the extent of the last.
+    pub packed_rows: bool,
 }
 
 impl TensorFacts {
+    /// All that can be known: what a tensor without gaps has.
+    pub const ALL: TensorFacts = TensorFacts { rows_of_16_bytes: true, packed_rows: true };
+
     /// Whether an argument of which this is known may be given to code that assumes `other`.
     pub fn imply(self, other: TensorFacts) -> bool {
-        self.rows_of_16_bytes || !other.rows_of_16_bytes
+        let implies = |known: bool, wanted: bool| known || !wanted;
+        implies(self.rows_of_16_bytes, other.rows_of_16_bytes)
+            && implies(self.packed_rows, other.packed_rows)
     }
 }
 

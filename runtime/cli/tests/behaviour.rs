@@ -189,7 +189,7 @@ fn a_run_that_fails_writes_nothing() {
     let before = folder.list();
     for bad in [
         &["y=randn(6)"][..],
-        &["y=randn(5)", "--device", "sim"],
+        &["y=randn(5)", "--device", "cuda:99"],
         &["y=randn(5)", "-o", "z=no/z.npy"],
     ] {
         let ran = folder.run(&[&["run", "add.tile", "x=randn(5)", "-o", "z=z.npz"], bad].concat());

@@ -58,7 +58,11 @@ fn facts_of(view: &View) -> TensorFacts {
         extent <= 1 || stride.wrapping_mul(bytes).rem_euclid(ROW_ALIGNMENT) == 0
     });
     let aligned = view.address.addr().is_multiple_of(ROW_ALIGNMENT as usize);
-    TensorFacts { rows_of_16_bytes: last && whole && aligned }
+    let packed_rows = match (&view.shape[..], &view.strides[..]) {
+        ([.., rows, row], [.., stride, _]) => rows <= &1 || stride == row,
+        _ => true,
+    };
+    TensorFacts { rows_of_16_bytes: last && whole && aligned, packed_rows }
 }
 
 /// The parameters of the entry, as [`PtxCode`] orders them.
@@ -177,6 +181,15 @@ mod tests {
         assert!(!aligned(view(64, &[3, 5, 16], &[80, 12, 1])));
         assert!(!aligned(view(64, &[3, 5, 16], &[80, 32, 2])));
         assert!(aligned(view(64, &[3, 1], &[8, 5])));
+    }
+
+    #[test]
+    fn rows_follow_one_another_or_not() {
+        let packed = |view: View| facts_of(&view).packed_rows;
+        assert!(packed(view(64, &[3, 5, 16], &[90, 16, 1])));
+        assert!(!packed(view(64, &[3, 5, 16], &[80, 17, 1])));
+        assert!(packed(view(64, &[3, 1, 16], &[80, 17, 1])));
+        assert!(packed(view(64, &[5], &[2])));
     }
 
     #[test]

@@ -146,9 +146,10 @@ impl Options {
     }
 }
 
-/// What is taken for granted of arguments that nobody has seen yet: rows of whole, aligned 16-byte pieces.
+/// What is taken for granted of arguments that nobody has seen yet: rows of whole, aligned
+/// 16-byte pieces, one after the other.
 pub fn usual_facts(kernel: &Kernel) -> Vec<TensorFacts> {
-    vec![TensorFacts { rows_of_16_bytes: true }; kernel.params.len()]
+    vec![TensorFacts::ALL; kernel.params.len()]
 }
 
 /// The target of this name.

@@ -1,19 +1,22 @@
 //! What a program needs of an SM, before anything is launched: shared memory, threads, registers.
 //!
 //! Shared memory and threads are exact. Registers are a model of what `ptxas` will find: the most registers of tiles that are
-//! alive at once, and an allowance for the rest. `tests/tests/ptxas.rs` holds it against `ptxas`.
+//! alive at once, and an allowance for the rest. `tests/tests/ptxas.rs` holds it against `ptxas`, which takes more than it
+//! needs where nothing stops it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use tilec_codegen::nvptx::Target;
 use tilec_gpu::Program;
-use tilec_gpu::gir::{Block, DotKind, Op, Operand, Stmt, Val};
-use tilec_layout::Place;
+use tilec_gpu::gir::{Block, Dot, DotKind, Op, Operand, Stmt, Val};
+use tilec_ir::Axis;
+use tilec_layout::{Layout, Place};
 use tilec_vocab::DType;
 
-/// Registers for addresses, loop counters and what an instruction is at: measured over the library.
-const ALLOWANCE: u32 = 40;
+/// Registers for addresses, loop counters and what an instruction is at, without dots and with them: measured over the
+/// library.
+const ALLOWANCE: [u32; 2] = [16, 40];
 
 /// What a program needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +32,13 @@ pub struct Needs {
 impl Needs {
     /// Of a program.
     pub fn of(program: &Program) -> Needs {
-        let mut pressure = Pressure { program, most: 0 };
+        let mut pressure = Pressure { program, most: 0, has_dots: false };
         pressure.body(&program.body, BTreeSet::new());
+        let allowance = ALLOWANCE[usize::from(pressure.has_dots)];
         Needs {
             threads: program.warps * 32,
             shared_bytes: program.shared_bytes,
-            registers: pressure.most + ALLOWANCE,
+            registers: pressure.most + allowance,
         }
     }
 
@@ -161,6 +165,7 @@ pub fn advice(knobs: &[Choice], fits: impl Fn(&BTreeMap<&str, i64>) -> bool) -> 
 struct Pressure<'a> {
     program: &'a Program,
     most: u32,
+    has_dots: bool,
 }
 
 impl Pressure<'_> {
@@ -208,7 +213,7 @@ impl Pressure<'_> {
                 }
                 op => alive.extend(operands(op)),
             }
-            let beside = self.fragments(&stmt.op);
+            let beside = self.beside(stmt.results.first(), &stmt.op);
             // A product goes on from its sum, register by register; so do element-wise operations.
             self.note(&after, beside);
             if !matches!(stmt.op, Op::For(_) | Op::If { .. }) {
@@ -227,20 +232,45 @@ impl Pressure<'_> {
         before
     }
 
-    /// Registers for operands that a product reads from shared memory: fragments of one step.
-    fn fragments(&self, op: &Op) -> u32 {
-        let Op::Dot(dot) = op else { return 0 };
-        let DotKind::Mma(mma, _) = dot.kind else { return 16 };
-        let depth: u32 = dot.over.iter().map(|&axis| self.program.extent(axis)).product();
-        let steps = (depth * mma.operand_bytes() / 32).max(1);
-        let words = |operand: Operand, layout: &tilec_layout::Layout<tilec_ir::Axis>| match operand
-        {
-            Operand::Registers(_) => 0,
-            Operand::Shared(_) => {
-                (layout.count(Place::Register) * mma.operand_bytes()).div_ceil(4 * steps)
+    /// Registers that an instruction needs for itself.
+    fn beside(&mut self, result: Option<&Val>, op: &Op) -> u32 {
+        match op {
+            Op::Dot(dot) => {
+                self.has_dots = true;
+                match dot.kind {
+                    DotKind::Mma(mma, _) => self.fragments(dot, mma.operand_bytes()),
+                    DotKind::Fma => result.map_or(0, |result| self.factors(dot, *result)),
+                }
             }
+            // An address for each row that is found by a table.
+            Op::Copy { access, layout, .. } if access.dims.iter().any(|dim| dim.tile.is_some()) => {
+                2 * layout.count(Place::Register) / access.vector.max(1)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Fragments of one step of a product on tensor cores, of operands in shared memory.
+    fn fragments(&self, dot: &Dot, bytes: u32) -> u32 {
+        let depth: u32 = dot.over.iter().map(|&axis| self.program.extent(axis)).product();
+        let steps = (depth * bytes / 32).max(1);
+        let words = |operand: Operand, layout: &Layout<Axis>| match operand {
+            Operand::Registers(_) => 0,
+            Operand::Shared(_) => (layout.count(Place::Register) * bytes).div_ceil(4 * steps),
         };
         words(dot.a, &dot.a_layout) + words(dot.b, &dot.b_layout).min(16)
+    }
+
+    /// Vectors of 16 bytes of the rows and the columns of a product without tensor cores.
+    fn factors(&self, dot: &Dot, result: Val) -> u32 {
+        let Some(layout) = self.program.layout(result) else { return 0 };
+        let vectors = |operand: Operand| {
+            let Operand::Shared(slot) = operand else { return 0 };
+            let own = self.program.buffers[slot.buf].buffer.axes();
+            let foreign = layout.axes().into_iter().filter(|axis| own.iter().all(|(own, _)| own != axis));
+            foreign.fold(layout.clone(), |layout, axis| layout.without(axis)).count(Place::Register)
+        };
+        4 * (vectors(dot.a) + vectors(dot.b))
     }
 }
 

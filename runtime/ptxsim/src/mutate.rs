@@ -233,10 +233,10 @@ impl<'t> Written<'t> {
                 };
                 replace(format!("0f{other:08X}"));
             } else if let Some(value) = integer(operand) {
-                replace((value + 1).to_string());
+                replace(value.wrapping_add(1).to_string());
                 // Waiting for one group more than needed is no fault.
                 if !self.opcode.contains("wait_group") {
-                    replace((value - 1).to_string());
+                    replace(value.wrapping_sub(1).to_string());
                 }
             }
         }

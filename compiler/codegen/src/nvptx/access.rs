@@ -129,7 +129,7 @@ impl<'a> Emitter<'a> {
         layout: &Layout<Axis>,
     ) -> Option<Axis> {
         let last = access.dims.last()?;
-        if strides.last() != Some(&Stride::One) || last.tile.is_some() {
+        if strides.last() != Some(&Stride::Known(1)) || last.tile.is_some() {
             return None;
         }
         let mut axes =
@@ -259,7 +259,8 @@ impl<'a> Emitter<'a> {
     /// An index times a stride, in bytes.
     fn scaled(&mut self, stride: &Stride, index: &str, elem_bytes: i64) -> String {
         let elements = match stride {
-            Stride::One => index.to_string(),
+            Stride::Known(1) => index.to_string(),
+            Stride::Known(stride) => self.text.def(format_args!("mul i64 {index}, {stride}")),
             Stride::Param(stride) => self.text.def(format_args!("mul i64 {index}, {stride}")),
         };
         self.text.def(format_args!("mul i64 {elements}, {elem_bytes}"))
@@ -275,7 +276,10 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let elements = match stride {
-                Stride::One => thread,
+                Stride::Known(1) => thread,
+                Stride::Known(stride) => {
+                    self.text.early(format_args!("mul i64 {thread}, {stride}"))
+                }
                 Stride::Param(stride) => {
                     self.text.early(format_args!("mul i64 {thread}, {stride}"))
                 }
@@ -348,7 +352,7 @@ impl<'a> Emitter<'a> {
             let sums = register_sums(plan.layout, |axis| coefficient(&dim.lanes, axis));
             for (offset, sum) in out.iter_mut().zip(sums) {
                 match plan.strides[d] {
-                    Stride::One => offset.immediate += sum,
+                    Stride::Known(stride) => offset.immediate += sum * stride,
                     Stride::Param(_) => offset.steps[d] = sum,
                 }
             }

@@ -1,6 +1,6 @@
 //! Copies from tensors into shared memory: `cp.async` of 16 bytes, or through registers.
 
-use tilec_gpu::gir::{Access, Slot};
+use tilec_gpu::gir::{Access, Slot, Val};
 use tilec_ir::Axis;
 use tilec_layout::Layout;
 
@@ -15,7 +15,16 @@ impl Emitter<'_> {
         to: Slot,
         layout: &Layout<Axis>,
         is_async: bool,
+        when: Option<Val>,
     ) -> Result<()> {
+        let when = match when {
+            Some(_) if !is_async => {
+                return Err(self.unsupported("a conditional copy through registers"));
+            }
+            Some(when) => Some(self.uniform(when)?),
+            None => None,
+        };
+        let when = when.as_deref();
         let plan = self.plan(access, layout)?;
         if !is_async {
             let tile = self.load_tile(access, layout)?;
@@ -26,20 +35,20 @@ impl Emitter<'_> {
         }
         let slot_bytes = self.slot_bytes(to)?;
         if !self.has_checks(&plan) {
-            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents);
+            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents, when);
         }
         let Some(all_inside) = access.all_inside else {
-            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts);
+            return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts, when);
         };
         let all_inside = self.uniform(all_inside)?;
         let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
         self.text.branch(&all_inside, &then, &otherwise);
         self.text.enter();
         self.text.begin(&then);
-        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents)?;
+        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents, when)?;
         self.text.jump(&end);
         self.text.begin(&otherwise);
-        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts)?;
+        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts, when)?;
         self.text.jump(&end);
         self.text.begin(&end);
         self.text.leave();
@@ -52,6 +61,7 @@ impl Emitter<'_> {
         to: Slot,
         slot_bytes: Option<&str>,
         checks: Checks,
+        when: Option<&str>,
     ) -> Result<()> {
         let buffer = self.program.buffers[to.buf].buffer.clone();
         let first_byte = self.offset(to.buf);
@@ -68,6 +78,12 @@ impl Emitter<'_> {
                 (Some(a), Some(b)) => Some(self.text.early(format_args!("and i1 {a}, {b}"))),
                 (Some(one), None) => Some(one.clone()),
                 (None, other) => other,
+            };
+            let taken = match (taken, when) {
+                (Some(taken), Some(when)) => {
+                    Some(self.text.def(format_args!("and i1 {taken}, {when}")))
+                }
+                (taken, when) => taken.or_else(|| when.map(str::to_owned)),
             };
             let size = self.source_bytes(plan, vector.guard.as_deref(), vector.count.as_deref());
             self.copy_16_bytes(

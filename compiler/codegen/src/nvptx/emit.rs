@@ -252,7 +252,9 @@ impl<'a> Emitter<'a> {
             }
             Op::Clear(slot) => self.clear(*slot),
             Op::Get(slot) => self.get(self.result(stmt)?, *slot),
-            Op::Copy { access, to, layout, is_async } => self.copy(access, *to, layout, *is_async),
+            Op::Copy { access, to, layout, is_async, when } => {
+                self.copy(access, *to, layout, *is_async, *when)
+            }
             Op::Commit => {
                 self.text.call_void("llvm.nvvm.cp.async.commit.group", &[]);
                 Ok(())

@@ -189,9 +189,16 @@ impl Emitter<'_> {
     pub fn stride(&self, param: Param, dim: usize, last: bool) -> Stride {
         let facts = self.program.facts.get(param.index()).copied().unwrap_or_default();
         if last && facts.rows_of_16_bytes {
-            return Stride::One;
+            return Stride::Known(1);
         }
-        let name = &self.program.signature.params[param].name;
+        let data = &self.program.signature.params[param];
+        if let (true, ParamType::Tensor { dims, .. }) = (facts.packed_rows, &data.ty)
+            && dim + 2 == dims.len()
+            && let Some(Extent::Const(row)) = dims.last()
+        {
+            return Stride::Known(*row);
+        }
+        let name = &data.name;
         Stride::Param(format!("%\"s.{name}.{dim}\""))
     }
 
@@ -244,8 +251,8 @@ impl Emitter<'_> {
 /// A stride in elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stride {
-    /// Neighbours.
-    One,
+    /// A literal.
+    Known(i64),
     /// A run-time number.
     Param(String),
 }

@@ -57,7 +57,7 @@ impl Build {
         rows: bool,
     ) -> Param {
         let ty = ParamType::Tensor { elem: Elem::Known(dtype), dims: dims.to_vec(), mutable };
-        self.program.facts.push(TensorFacts { rows_of_16_bytes: rows });
+        self.program.facts.push(TensorFacts { rows_of_16_bytes: rows, packed_rows: false });
         self.program.signature.params.push(ParamData { name: name.into(), ty, span: span() })
     }
 

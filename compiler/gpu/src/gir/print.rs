@@ -19,8 +19,9 @@ impl fmt::Display for Program {
         writeln!(f, "  {} warps, {} bytes of shared memory", self.warps, self.shared_bytes)?;
         for (buf, data) in self.buffers.iter() {
             let axes = data.buffer.axes().iter();
-            let axes: Vec<String> =
-                axes.map(|(axis, extent)| format!("{}: {extent}", name(&self.signature, *axis))).collect();
+            let axes: Vec<String> = axes
+                .map(|(axis, extent)| format!("{}: {extent}", name(&self.signature, *axis)))
+                .collect();
             let swizzle = data.buffer.swizzle();
             writeln!(
                 f,
@@ -185,7 +186,11 @@ impl Printer<'_> {
                 let lanes = if *partial { 0 } else { shuffles };
                 let left = if *partial { ", lanes left for later" } else { "" };
                 let warps = through.map(|buf| format!(", across warps by way of {buf}"));
-                format!("{} of {value}: {lanes} shuffles{left}{}", op.name(), warps.unwrap_or_default())
+                format!(
+                    "{} of {value}: {lanes} shuffles{left}{}",
+                    op.name(),
+                    warps.unwrap_or_default()
+                )
             }
             Op::ReduceLanes(op, x, masks) => format!("{} across lanes {masks:?} of {x}", op.name()),
             Op::Load(access) => format!("load {}", self.access(access)),
@@ -194,10 +199,11 @@ impl Printer<'_> {
             Op::Put(x, slot) => format!("put {} = {x}", place(*slot)),
             Op::Clear(slot) => format!("clear {}", place(*slot)),
             Op::Get(slot) => format!("get {}", place(*slot)),
-            Op::Copy { access, to, layout, is_async } => {
+            Op::Copy { access, to, layout, is_async, when } => {
                 let way = if *is_async { "cp.async" } else { "copy" };
                 let layout = self.layout(layout);
-                format!("{way} {} = {} in {layout}", place(*to), self.access(access))
+                let when = when.map(|when| format!(" if {when}")).unwrap_or_default();
+                format!("{way} {} = {} in {layout}{when}", place(*to), self.access(access))
             }
             Op::Commit => "commit".to_owned(),
             Op::Wait(groups) => format!("wait {groups}"),
@@ -249,7 +255,11 @@ impl Printer<'_> {
 
     fn index(&self, index: &Index) -> String {
         let lanes = (!index.lanes.is_empty()).then(|| self.lanes(&index.lanes));
-        let terms = [index.uniform.map(|val| val.to_string()), lanes, index.tile.map(|val| val.to_string())];
+        let terms = [
+            index.uniform.map(|val| val.to_string()),
+            lanes,
+            index.tile.map(|val| val.to_string()),
+        ];
         let terms: Vec<String> = terms.into_iter().flatten().collect();
         let sum = if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") };
         if index.check { format!("{sum} ?") } else { sum }

@@ -179,7 +179,8 @@ impl Lower<'_> {
             Extent::Generic(_) => return false,
         };
         if form.lanes.is_empty() {
-            return prove::nonnegative(self.kernel, index) && prove::less(self.kernel, index, bound);
+            return prove::nonnegative(self.kernel, index)
+                && prove::less(self.kernel, index, bound);
         }
         let Some(data) = self.study.def(index) else { return false };
         let tilec_ir::Op::Index(axis) = data.op else { return false };

@@ -99,7 +99,11 @@ impl<'k> Lower<'k> {
             Some((mma, precision)) => DotKind::Mma(mma, precision),
             None => DotKind::Fma,
         };
-        let a = self.operand_of(data.args[first], over, Some(&fragments.a).filter(|_| kind != DotKind::Fma))?;
+        let a = self.operand_of(
+            data.args[first],
+            over,
+            Some(&fragments.a).filter(|_| kind != DotKind::Fma),
+        )?;
         let b = self.operand_of(data.args[1 - first], over, None)?;
         self.wait_for(&[a, b]);
         let op = Op::Dot(Box::new(Dot {
@@ -219,7 +223,8 @@ impl<'k> Lower<'k> {
         let name = self.name_of(val, "operand");
         let buf = self.buffer_for(value, name, &order, &layout, 1)?;
         let slot = Slot { buf, slot: None };
-        let short = self.program.buffers[buf].buffer.axes().iter().any(|(a, e)| layout.extent(*a) < *e);
+        let short =
+            self.program.buffers[buf].buffer.axes().iter().any(|(a, e)| layout.extent(*a) < *e);
         if short {
             // The dot reads past what there is to put: zeros.
             self.stmt(Vec::new(), Op::Clear(slot));
@@ -274,7 +279,8 @@ impl<'k> Lower<'k> {
                 })
                 .collect();
             let write = SharedAccess { layout: writer, lanes: Lanes::FirstCopies };
-            let reads = matrices.iter().map(|(layout, lanes)| SharedAccess { layout, lanes: *lanes });
+            let reads =
+                matrices.iter().map(|(layout, lanes)| SharedAccess { layout, lanes: *lanes });
             let accesses: Vec<SharedAccess<'_, Axis>> = [write].into_iter().chain(reads).collect();
             buffer.best_swizzle(&accesses).0
         };
@@ -324,7 +330,7 @@ impl<'k> Lower<'k> {
         let axes = self.study.axes(data.results[0]);
         let access = self.access(param, &data.args, &axes, Some(layout))?;
         let is_async = self.options.prefetch && self.can_be_async(&access, to.buf, layout, inst);
-        let op = Op::Copy { access, to, layout: layout.clone(), is_async };
+        let op = Op::Copy { access, to, layout: layout.clone(), is_async, when: None };
         self.stmt(Vec::new(), op);
         Ok(is_async)
     }

@@ -9,7 +9,7 @@ use tilec_vocab::DType;
 use super::pipeline::{Schedule, Uses, schedule};
 use super::{Home, Lower, Range};
 use crate::error::{GpuError, Result};
-use crate::gir::{Block, Buf, For, Op, Slot, Val};
+use crate::gir::{Block, Buf, For, Op, Slot, Stmt, Val};
 
 /// An operand of a loop that is fetched ahead.
 struct Ring {
@@ -190,7 +190,9 @@ impl<'k> Lower<'k> {
             layout = step.result;
         }
         // The factor and the sum lie alike, so that a part is scaled as the whole would be.
-        let alike = |value: Value| self.study.is_scalar(value) || self.classes.layout(value) == Some(&layout);
+        let alike = |value: Value| {
+            self.study.is_scalar(value) || self.classes.layout(value) == Some(&layout)
+        };
         if masks.is_empty() || !alike(param) || !scale.is_none_or(alike) {
             return Ok(None);
         }
@@ -273,9 +275,12 @@ impl<'k> Lower<'k> {
         let insts = &self.kernel.blocks[block].insts;
         let mut found = Vec::new();
         for &inst in insts {
-            let staged = self.study.data(inst).results.first().is_some_and(|&result| {
-                self.staged[tilec_ir::Entity::index(result)]
-            });
+            let staged = self
+                .study
+                .data(inst)
+                .results
+                .first()
+                .is_some_and(|&result| self.staged[tilec_ir::Entity::index(result)]);
             if staged
                 && let Some(needs) = self.address_needs(block, inst, iv_name)
                 && let Some(uses) = self.uses_in(block, inst)
@@ -477,6 +482,22 @@ impl<'k> Lower<'k> {
             return Ok(());
         }
         let more = self.compare(CompareOp::Lt, iv, pipeline.hi);
+        // A copy alone that checks nothing needs no branch.
+        let bare = |stmt: &Stmt| match &stmt.op {
+            Op::Copy { access, .. } => {
+                access.present.is_empty() && access.dims.iter().all(|index| !index.check)
+            }
+            op => op.is_arithmetic(),
+        };
+        if body.iter().all(bare) {
+            for mut stmt in body {
+                if let Op::Copy { when, .. } = &mut stmt.op {
+                    *when = Some(more);
+                }
+                self.body.push(stmt);
+            }
+            return Ok(());
+        }
         let then = Block { body, yields: Vec::new() };
         let op = Op::If { condition: more, then, otherwise: Block::default() };
         self.stmt(Vec::new(), op);

@@ -60,7 +60,9 @@ pub(crate) fn schedule(uses: &[Uses], slots: usize, len: usize) -> Schedule {
 }
 
 fn best(uses: &Uses, syncs: &[usize], slots: usize, len: usize) -> Issue {
-    let lead = |issue: &Issue| issue.ahead * len + uses.first - issue.at.min(issue.ahead * len + uses.first);
+    let lead = |issue: &Issue| {
+        issue.ahead * len + uses.first - issue.at.min(issue.ahead * len + uses.first)
+    };
     let places = syncs.iter().filter_map(|&at| {
         let ahead = match () {
             () if at > uses.last => slots,
@@ -108,7 +110,10 @@ mod tests {
         let mut issued: Vec<usize> = vec![0; uses.len()];
         for t in -(furthest as isize)..trips as isize {
             for at in 0..len {
-                let issue = |before: bool, groups: &mut Vec<_>, issued: &mut Vec<usize>, last_read: &[Vec<Option<usize>>]| {
+                let issue = |before: bool,
+                             groups: &mut Vec<_>,
+                             issued: &mut Vec<usize>,
+                             last_read: &[Vec<Option<usize>>]| {
                     for (n, issue) in schedule.issues.iter().enumerate() {
                         if issue.at != at || issue.before_wait != before {
                             continue;

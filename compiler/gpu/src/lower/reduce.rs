@@ -34,11 +34,8 @@ impl Lower<'_> {
         let wide = op == ReduceOp::Sum && matches!(elem, DType::F16 | DType::BF16);
         let sum_elem = if wide { DType::F32 } else { elem };
         let mut layout = self.program.layout(value).cloned().unwrap_or_else(Layout::scalar);
-        let value = if wide {
-            self.push(Op::Cast(value), DType::F32, Some(layout.clone()))
-        } else {
-            value
-        };
+        let value =
+            if wide { self.push(Op::Cast(value), DType::F32, Some(layout.clone())) } else { value };
         let mut steps: Vec<Reduction<Axis>> = Vec::new();
         for &axis in over {
             let step = layout.reduce(axis);

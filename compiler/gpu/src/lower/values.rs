@@ -1,6 +1,8 @@
 //! Values where they are wanted: in a layout, as a sum of lanes, as numbers.
 
-use tilec_ir::{Axis, BinaryOp, CompareOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts};
+use tilec_ir::{
+    Axis, BinaryOp, CompareOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts,
+};
 use tilec_layout::{Layout, Plan, blocked, convert};
 use tilec_vocab::DType;
 
@@ -16,8 +18,7 @@ impl<'k> Lower<'k> {
     /// A scalar instruction.
     pub(super) fn scalar_inst(&mut self, result: Value, data: &InstData) -> Result<Home> {
         let elem = self.study.dtype(result);
-        let args =
-            data.args.iter().map(|&arg| self.scalar(arg)).collect::<Result<Vec<Val>>>()?;
+        let args = data.args.iter().map(|&arg| self.scalar(arg)).collect::<Result<Vec<Val>>>()?;
         let op = match &data.op {
             TileOp::Const(imm) => Op::Const(*imm),
             TileOp::Dim(dim) => Op::Dim(*dim),
@@ -85,9 +86,8 @@ impl<'k> Lower<'k> {
             TileOp::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().find_map(|(x, by)| {
                 held(x).filter(|(x, _)| *x == HIDDEN && facts::positive(kernel, data.args[by]))
             }),
-            TileOp::Binary(BinaryOp::Sub) => held(0).filter(|(x, _)| {
-                *x == HIDDEN && facts::above_minus_infinity(kernel, data.args[1])
-            }),
+            TileOp::Binary(BinaryOp::Sub) => held(0)
+                .filter(|(x, _)| *x == HIDDEN && facts::above_minus_infinity(kernel, data.args[1])),
             _ => None,
         };
         if let Some((x, axes)) = now {
@@ -97,7 +97,12 @@ impl<'k> Lower<'k> {
 
     /// A choice between a tile and a literal also fills the absent lanes with the literal: whoever must not see them
     /// asks for a zero or an infinity, most often the same one.
-    fn select_present(&mut self, condition: Val, result: Value, layout: &Layout<Axis>) -> Result<Option<(Val, Vec<Axis>)>> {
+    fn select_present(
+        &mut self,
+        condition: Val,
+        result: Value,
+        layout: &Layout<Axis>,
+    ) -> Result<Option<(Val, Vec<Axis>)>> {
         let axes = self.study.axes(result).into_iter().filter(|&axis| self.study.consumed(axis));
         let axes: Vec<Axis> = axes.collect();
         let mut all = condition;
@@ -172,8 +177,12 @@ impl<'k> Lower<'k> {
                     (None, None) => return Ok(None),
                 };
                 let Some(form) = self.form(x)? else { return Ok(None) };
-                let lanes: Lanes =
-                    form.lanes.iter().map(|&(axis, c)| (axis, c * by)).filter(|(_, c)| *c != 0).collect();
+                let lanes: Lanes = form
+                    .lanes
+                    .iter()
+                    .map(|&(axis, c)| (axis, c * by))
+                    .filter(|(_, c)| *c != 0)
+                    .collect();
                 if lanes.iter().any(|(_, c)| c.abs() > MAX_COEFFICIENT) {
                     return Ok(None);
                 }
@@ -278,8 +287,7 @@ impl<'k> Lower<'k> {
     }
 
     fn sum(&mut self, form: &Form, layout: &Layout<Axis>) -> Val {
-        let lanes =
-            self.push(Op::Lanes(form.lanes.clone()), DType::I64, Some(layout.clone()));
+        let lanes = self.push(Op::Lanes(form.lanes.clone()), DType::I64, Some(layout.clone()));
         match form.uniform {
             Some(uniform) => {
                 let op = Op::Binary(BinaryOp::Add, lanes, uniform);
@@ -319,17 +327,15 @@ impl<'k> Lower<'k> {
                 }
                 CompareOp::Gt | CompareOp::Eq | CompareOp::Ne => None,
             };
-            let val = self.push(Op::CompareLanes(op, lanes, rest), DType::Bool, Some(layout.clone()));
+            let val =
+                self.push(Op::CompareLanes(op, lanes, rest), DType::Bool, Some(layout.clone()));
             if let Some(bound) = bound {
                 self.bounds.insert(val, bound);
             }
             return Ok(val);
         }
-        let mut args = data
-            .args
-            .iter()
-            .map(|&arg| self.operand(arg, layout))
-            .collect::<Result<Vec<Val>>>()?;
+        let mut args =
+            data.args.iter().map(|&arg| self.operand(arg, layout)).collect::<Result<Vec<Val>>>()?;
         let elem = self.study.dtype(result);
         if let (TileOp::Select, Some(literal)) = (&data.op, self.float_literal(data.args.last()))
             && (literal == 0.0 || literal == f64::NEG_INFINITY)

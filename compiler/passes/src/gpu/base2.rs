@@ -18,8 +18,8 @@ use std::f64::consts::LOG2_E;
 use tilec_ir::{BinaryOp, Builder, Copier, Inst, Kernel, Op, UnaryOp, Value};
 use tilec_vocab::{Bug, DType};
 
-use tilec_ir::facts::is_f32;
 use crate::rewrite::{Rewrite, rewrite};
+use tilec_ir::facts::is_f32;
 
 /// Runs the pass.
 ///

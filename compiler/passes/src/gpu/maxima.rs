@@ -22,8 +22,8 @@ use tilec_ir::{
 };
 use tilec_vocab::{Bug, DType};
 
-use tilec_ir::facts::{is_f32, literal};
 use crate::rewrite::{Rewrite, rewrite};
+use tilec_ir::facts::{is_f32, literal};
 
 /// Runs the pass.
 ///

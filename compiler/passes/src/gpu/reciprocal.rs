@@ -11,8 +11,8 @@
 use tilec_ir::{BinaryOp, Builder, Copier, Elem, Inst, Kernel, Op, Value};
 use tilec_vocab::{Bug, DType};
 
-use tilec_ir::facts::is_f32;
 use crate::rewrite::{Rewrite, rewrite};
+use tilec_ir::facts::is_f32;
 
 /// Runs the pass.
 ///

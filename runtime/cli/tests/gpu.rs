@@ -1,0 +1,129 @@
+//! `tilec` on devices that run PTX: the simulator, and CUDA on a driver without a GPU.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Folder, Ran};
+
+const ADD: &[&str] =
+    &["run", "add.tile", "x=arange(3000):f32", "y=ones(3000)", "--knob", "BN=256", "--json"];
+
+/// `tilec` where the fake driver is found, and fails as `plan` says.
+fn with_driver(folder: &Folder, args: &[&str], plan: &str) -> Ran {
+    let mut command: Command = folder.command(args);
+    let drivers = folder.path("driver");
+    std::fs::create_dir_all(&drivers).expect("a folder");
+    tilec_fakecuda::install(&drivers).expect("the library is built");
+    command.env("LD_LIBRARY_PATH", drivers).env(tilec_fakecuda::PLAN, plan);
+    Ran::new(&command.output().expect("tilec runs"))
+}
+
+fn on(device: &'static str) -> Vec<&'static str> {
+    [ADD, &["--device", device]].concat()
+}
+
+/// Whether there is a driver on this machine, which the tests without one cannot hide.
+fn has_driver() -> bool {
+    tilec_cuda::count().is_ok()
+}
+
+#[test]
+fn devices_of_the_driver_are_listed() {
+    let folder = Folder::new();
+    let json = with_driver(&folder, &["devices", "--json"], "capability 90").json();
+    let cuda = json["devices"].as_array().expect("rows").iter().find(|row| row["name"] == "cuda:0");
+    let cuda = cuda.expect("a row");
+    assert_eq!((&cuda["available"], &cuda["units"]), (&true.into(), &108.into()));
+    assert_eq!(cuda["features"], serde_json::json!(["sm_90", "CUDA 12.4"]));
+    let json = with_driver(&folder, &["devices", "--json"], "devices 0").json();
+    let cuda = json["devices"].as_array().expect("rows").iter().find(|row| row["name"] == "cuda:0");
+    let cuda = cuda.expect("a row");
+    assert_eq!((&cuda["available"], &cuda["units"]), (&false.into(), &0.into()));
+    assert_eq!(cuda["about"], "the NVIDIA driver finds no GPU");
+}
+
+#[test]
+fn without_a_driver_that_is_said() {
+    if has_driver() {
+        return;
+    }
+    let ran = Folder::new().run(&on("cuda"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{ran:?}");
+    let wanted = "device cuda:0 is not available: no NVIDIA driver: libcuda.so.1 was not found; use --device cpu";
+    assert!(ran.stderr.contains(wanted), "{ran:?}");
+}
+
+#[test]
+fn doctor_adds_vectors_on_the_device() {
+    let folder = Folder::new();
+    let status = |plan| {
+        let ran = with_driver(&folder, &["doctor", "--json"], plan);
+        let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let checks = json["checks"].as_array().expect("checks").clone();
+        let cuda = checks.into_iter().find(|check| check["name"] == "cuda:0").expect("a check");
+        (ran.code, cuda["status"].clone(), cuda["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let (code, state, detail) = status("");
+    assert_eq!((code, state), (0, "ok".into()), "{detail}");
+    assert_eq!(detail, "Fake A100 (PTX simulator), 108 units, sm_80 CUDA 12.4");
+    let (code, state, detail) = status("wrong cuLaunchKernel 1");
+    assert_eq!((code, state), (5, "failed".into()), "{detail}");
+    assert!(detail.contains("of vector_add is wrong"), "{detail}");
+    let (code, state, detail) = status("fail cuStreamSynchronize 3 719");
+    assert_eq!((code, state), (5, "failed".into()), "{detail}");
+    assert!(detail.contains("unspecified launch failure"), "{detail}");
+}
+
+#[test]
+fn all_devices_give_the_same() {
+    let folder = Folder::new();
+    let interp = folder.run(&on("interp")).json();
+    let sim = folder.run(&on("sim")).json();
+    let cuda = with_driver(&folder, &on("cuda"), "").json();
+    assert_eq!(interp["outputs"][0]["max"], 3000.0);
+    for other in [&sim, &cuda] {
+        assert_eq!(interp["outputs"], other["outputs"]);
+    }
+    assert_eq!((&sim["device"], &cuda["device"]), (&"sim".into(), &"cuda:0".into()));
+    assert!(sim.get("counts").is_none(), "nobody asked");
+}
+
+#[test]
+fn a_failing_driver_is_named() {
+    let folder = Folder::new();
+    let ran = with_driver(&folder, &on("cuda"), "fail cuMemAlloc_v2 2 2; memory 24100");
+    assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{ran:?}");
+    let wanted = "argument `y` needs 12000 bytes of device memory; 12100 of 24100 are free";
+    assert!(ran.stderr.contains(wanted), "{ran:?}");
+    let ran = with_driver(&folder, &on("cuda"), "fail cuLaunchKernel 1 701");
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stderr.contains("cuLaunchKernel failed: too many resources"), "{ran:?}");
+    assert!(ran.stderr.contains("kernel `vector_add`: 12 CTAs of "), "{ran:?}");
+}
+
+#[test]
+fn the_simulator_counts() {
+    let folder = Folder::new();
+    let counted = [on("sim"), vec!["--stats"]].concat();
+    let counts = folder.run(&counted).json()["counts"].clone();
+    let number = |name: &str| counts["global"][name].as_u64().expect("a count");
+    let (actual, ideal) = (number("actual"), number("ideal"));
+    // Two reads and a write of 3000 elements of 4 bytes: 375 sectors each, and a few for requests that end inside one.
+    assert!((1125..1150).contains(&ideal) && (ideal..1250).contains(&actual), "{counts}");
+    let loops = counts["loops"].as_array().expect("loops");
+    let mixed: u64 = loops.iter().filter_map(|mix| mix["warp_instructions"].as_u64()).sum();
+    let all = counts["warp_instructions"].as_u64().expect("a count");
+    // A warp in which the guard holds for no lane takes a step and executes nothing.
+    assert!(mixed <= all && mixed > all * 9 / 10, "{counts}");
+    let text: Vec<&str> = counted.iter().copied().filter(|word| *word != "--json").collect();
+    let ran = folder.run(&text);
+    let line = format!("global sectors: {actual} (ideal {ideal})");
+    assert!(ran.stdout.contains(&line), "{ran:?}");
+    let ran = folder.run(&[on("interp"), vec!["--stats"]].concat());
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.stderr.contains("--stats counts what the simulator does; use --device sim"),
+        "{ran:?}"
+    );
+}
