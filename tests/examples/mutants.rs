@@ -1,5 +1,6 @@
 //! The mutation score of the emitted causal attention kernel, and its survivors:
-//! `cargo run -p tilec-tests --example mutants [every]`; `every` > 1 judges each n-th mutant only.
+//! `cargo run -p tilec-tests --example mutants [every] [folder]`; `every` > 1 judges each n-th mutant only, and the PTX that
+//! the line numbers are of is written to the folder.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use tilec_ir::Kernel;
 use tilec_ptx::{Compiler, Options, SetKnobs};
 use tilec_ptxsim::mutate::{Mutant, Score, Verdict, mutants};
 use tilec_ptxsim::{
-    Arg, Buffer, Config, Delivery, Effect, Elem, Finding, Launch, Module, Outcome, View,
+    Arg, Buffer, Code, Config, Delivery, Effect, Elem, Finding, Launch, Module, Outcome, View,
     simulate,
 };
 use tilec_tests::gpu::{binding, modules};
@@ -20,11 +21,12 @@ use tilec_vocab::{Contract, DType, PtxCode, Specialisation};
 
 /// The kernels that are broken: head size, knobs.
 const KERNELS: &[(i64, &[(&str, i64)], u32)] =
-    &[(64, &[("BM", 64), ("BN", 64)], 1), (64, &[("BM", 64), ("BN", 32)], 2)];
+    &[(64, &[("BM", 64), ("BN", 32)], 1), (64, &[("BM", 64), ("BN", 32)], 2)];
 
 /// Batches, heads, heads of keys, queries, keys, scale. Lengths end in every quarter of a block and of a fragment, one past
 /// a block and on its edge; there are more keys than queries and fewer; scores are so far apart that the running maximum
-/// matters, and rise as well as fall with the product.
+/// matters, and rise as well as fall with the product; there are no keys at all. Without a scale keys are large, since they
+/// must not matter.
 const CASES: &[(i64, i64, i64, i64, i64, f64)] = &[
     (1, 2, 2, 155, 155, 0.125),
     (1, 2, 1, 155, 149, -2.0),
@@ -38,12 +40,17 @@ const CASES: &[(i64, i64, i64, i64, i64, f64)] = &[
     (1, 1, 1, 170, 33, 0.125),
     (1, 1, 1, 183, 183, 0.125),
     (1, 1, 1, 72, 97, 2.0),
+    (1, 1, 1, 183, 183, 0.0),
+    (1, 1, 1, 5, 0, 1.0),
 ];
 
 /// A mutant that loops runs no longer than this; the originals stay far below.
 const STEP_LIMIT: u64 = 1 << 15;
 
-/// Rows of 16 bytes that belong to nobody, before the first element of each tensor.
+/// Error of the log-sum-exp relative to 1 + its size, 32 units of f32.
+const LSE_ERROR: f64 = 32.0 / (1 << 24) as f64;
+
+/// Bytes that belong to nobody before the first element of each tensor.
 const MARGIN: u64 = 32;
 
 /// A problem with all that does not change from mutant to mutant.
@@ -69,7 +76,19 @@ impl Case {
                 unsafe { scatter(view, &bytes[MARGIN as usize..]) };
             }
         }
-        self.problem.judge(&args)
+        self.problem.judge(&args)?;
+        let (got, exact) = (floats(&args, "lse")?, self.problem.exact("lse"));
+        match got.iter().zip(&exact).find(|&(&got, &exact)| !is_near(got, exact)) {
+            None => Ok(()),
+            Some((got, exact)) => Err(format!("`lse` has {got} for {exact}")),
+        }
+    }
+}
+
+fn floats(args: &Arguments, name: &str) -> Result<Vec<f64>, String> {
+    match args.get(name) {
+        Some(tilec_host::Argument::Tensor(tensor)) => tensor.to_f64s().map_err(|e| e.to_string()),
+        _ => Err(format!("no tensor `{name}`")),
     }
 }
 
@@ -104,6 +123,12 @@ fn buffer(name: &str, view: &HostView, output: bool) -> Buffer {
         false => Buffer::input(name, elem, bytes),
     };
     Buffer { view: Some(elements), ..buffer }
+}
+
+/// Whether a log-sum-exp is as near as f32 gets: the scores of f16 are exact products, and nothing of the way to it is
+/// rounded to less.
+fn is_near(got: f64, exact: f64) -> bool {
+    got == exact || (got - exact).abs() <= LSE_ERROR * (1.0 + exact.abs())
 }
 
 /// The launch of `code` with these arguments.
@@ -148,7 +173,8 @@ fn prepare(kernel: &Kernel, spec: &Kernel, binding: &Specialisation, stages: u32
     for (number, &(b, h, g, m, n, scale)) in CASES.iter().enumerate() {
         let dims = BTreeMap::from([("B", b), ("H", h), ("G", g), ("M", m), ("N", n)]);
         let numbers = BTreeMap::from([("scale", scale)]);
-        let inputs = Inputs { dims, numbers, seed: number as u64, gap: Gap::Aligned };
+        let factors = BTreeMap::from([("k", if scale == 0.0 { 10_000.0 } else { 1.0 })]);
+        let inputs = Inputs { dims, numbers, factors, seed: number as u64, gap: Gap::Aligned };
         let problem = Problem::new(kernel, spec, binding, &inputs);
         let args = problem.arguments();
         let known = facts(&bind(&contract, &args).expect("arguments that fit").args().args);
@@ -202,16 +228,27 @@ fn main() {
         let mut binding = binding(kernel, DType::F16, head);
         binding.ints.extend(knobs.iter().map(|&(name, n)| (name.to_owned(), n)));
         let (text, cases) = prepare(kernel, spec, &binding, stages);
+        if let Some(folder) = std::env::args().nth(2) {
+            let file = std::path::Path::new(&folder).join(format!("causal_d{head}_stages{stages}.ptx"));
+            std::fs::write(&file, &text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        }
         let chosen: Vec<Mutant> =
             mutants(&text).expect("PTX").into_iter().step_by(every).collect();
         let start = Instant::now();
         let score = Score::of(&text, chosen, threads, |module| verdict(&cases, module));
         println!("D={head} {knobs:?} stages={stages}: {} lines of PTX", text.lines().count());
         println!("{score}in {:.0} s", start.elapsed().as_secs_f64());
+        let never = |mutant: &Mutant| {
+            let lines = text.lines().zip(1..);
+            let lines = lines.map(|(line, at)| if at == mutant.line { "trap;" } else { line });
+            let module = Module::parse(&lines.collect::<Vec<_>>().join("\n")).expect("PTX");
+            !matches!(verdict(&cases, &module), Verdict::Found(Code::Trap))
+        };
         for (mutant, same) in score.survivors() {
             let to = if mutant.to.is_empty() { "deleted" } else { &mutant.to };
             let Mutant { kind, line, from, .. } = mutant;
-            println!("  {} {kind:?} {line} {from} -> {to}", if same { "same" } else { "bound" });
+            let what = if !same { "bound" } else if never(mutant) { "never" } else { "same" };
+            println!("  {what} {kind:?} {line} {from} -> {to}");
         }
     }
 }

@@ -4,7 +4,7 @@ use tilec_driver::{Options, compile};
 use tilec_host::gpu::PtxCompiler;
 use tilec_ir::{GenericKind, Kernel, Module, Tile};
 use tilec_kernels::LibraryFile;
-use tilec_vocab::{DType, PtxCode, Sources, Specialisation, TensorFacts};
+use tilec_vocab::{DType, PtxCode, Sources, Specialisation};
 
 use crate::Library;
 
@@ -61,7 +61,7 @@ pub fn ptx(
 ) -> Result<PtxCode, String> {
     let passes = Options { pipeline: options.pipeline.clone() };
     let artifact = compile(kernel, binding, &passes).map_err(|error| error.to_string())?;
-    let facts = vec![TensorFacts::ALL; kernel.params.len()];
+    let facts = tilec_ptx::usual_facts(kernel);
     let compiler = tilec_ptx::Compiler(options.clone());
     compiler.compile(&artifact, &facts, target).map_err(|error| error.to_string())
 }

@@ -25,6 +25,8 @@ pub struct Inputs {
     pub dims: BTreeMap<&'static str, i64>,
     /// Numbers by parameter; integer tensors hold numbers from 0 up to, not including, theirs.
     pub numbers: BTreeMap<&'static str, f64>,
+    /// Factors on tensors of floats, 1 if not given.
+    pub factors: BTreeMap<&'static str, f64>,
     /// Seed of everything else, which is normal with a standard deviation of 1.
     pub seed: u64,
     /// How tensors lie.
@@ -78,7 +80,9 @@ impl Problem {
                     } else if *mutable {
                         Data::Float(vec![f64::NAN; count as usize])
                     } else {
-                        Data::Float((0..count).map(|i| dtype.round(random::normal(seed, i))).collect())
+                        let factor = inputs.factors.get(name).copied().unwrap_or(1.0);
+                        let draw = |i| dtype.round(factor * random::normal(seed, i));
+                        Data::Float((0..count).map(draw).collect())
                     };
                     (dtype, Argument::Tensor(TensorData { shape, data }))
                 }
@@ -141,6 +145,19 @@ impl Problem {
     /// The names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.exact.outputs.iter().map(|output| output.name.as_str())
+    }
+
+    /// What the spec makes of an output of floats, unrounded.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of that name.
+    pub fn exact(&self, name: &str) -> Vec<f64> {
+        let output = self.exact.outputs.iter().find(|output| output.name == name);
+        match &output.expect("an output").tensor.data {
+            Data::Float(x) => x.clone(),
+            Data::Int(_) | Data::Bool(_) => panic!("`{name}` is not of floats"),
+        }
     }
 
     /// Holds what a launch left in `args` against the spec, by the rule that `verify` has.

@@ -166,3 +166,57 @@ fn factor_of(kernel: &Kernel, value: Value, depth: u32) -> u64 {
 pub(crate) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tilec_ir::Kernel;
+
+    /// A kernel with these instructions before its end.
+    fn kernel(body: &str) -> Kernel {
+        let text = format!(
+            "kernel @k(x: &f32[N], y: &mut f32[H, G])\n  require (H % G) == 0\n  grid h in H\n{{\n  %N: i64 = dim N\n  %H: i64 = dim H\n  \
+             %G: i64 = dim G\n  %h: i64 = program h\n  %0: i64 = const 0\n  %64: i64 = const 64\n{body}  yield\n}}\n"
+        );
+        tilec_ir::parse(&text).unwrap().kernels.remove(0)
+    }
+
+    fn last(kernel: &Kernel) -> Value {
+        let insts = &kernel.blocks[kernel.body].insts;
+        kernel.insts[insts[insts.len() - 2]].results[0]
+    }
+
+    fn dim(kernel: &Kernel, name: &str) -> DimId {
+        kernel.dims.iter().find(|(_, dim)| dim.name == name).unwrap().0
+    }
+
+    #[test]
+    fn whole_blocks_stay_inside() {
+        let kernel = kernel(
+            "  %blocks: i64 = div %N, %64\n  %some: i64 = min %blocks, %h\n  %none: i64 = max %some, %0\n  %end: i64 = mul %none, %64\n",
+        );
+        let (end, n) = (last(&kernel), dim(&kernel, "N"));
+        assert!(at_most(&kernel, end, Bound::Dim(n, 1)));
+        assert!(!at_most(&kernel, end, Bound::Dim(dim(&kernel, "H"), 1)));
+        assert!(nonnegative(&kernel, end));
+        assert_eq!(factor(&kernel, end) % 64, 0);
+    }
+
+    #[test]
+    fn rounding_up_does_not() {
+        let kernel = kernel("  %blocks: i64 = add %N, %64\n  %end: i64 = mul %blocks, %64\n");
+        assert!(!at_most(&kernel, last(&kernel), Bound::Dim(dim(&kernel, "N"), 1)));
+        let kernel = self::kernel("  %less: i64 = sub %N, %64\n");
+        assert!(!nonnegative(&kernel, last(&kernel)));
+    }
+
+    #[test]
+    fn a_group_is_one_of_its_groups() {
+        let kernel = kernel("  %size: i64 = div %H, %G\n  %g: i64 = div %h, %size\n");
+        let (g, groups) = (last(&kernel), Bound::Dim(dim(&kernel, "G"), 1));
+        assert!(less(&kernel, g, groups));
+        let mut free = kernel.clone();
+        free.requires.clear();
+        assert!(!less(&free, g, groups), "only where groups are whole");
+    }
+}

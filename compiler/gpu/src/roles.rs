@@ -106,3 +106,46 @@ fn wanted_rows(study: &Study<'_>, inst: Inst, found: &BTreeMap<Inst, Roles>) -> 
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The roles of the dots of a kernel, in program order, by names of axes.
+    fn found(text: &str) -> Vec<(usize, String, String)> {
+        let module = tilec_ir::parse(text).unwrap();
+        let kernel = &module.kernels[0];
+        let names = |axes: &[Axis]| axes.iter().map(|&a| kernel.axes[a].name.clone()).collect();
+        roles(&Study::new(kernel))
+            .values()
+            .map(|role| (role.first, names(&role.m), names(&role.n)))
+            .collect()
+    }
+
+    fn kernel(second: &str) -> String {
+        format!(
+            "kernel @k(q: &f16[M, 16], k: &f16[N, 16], v: &f16[16, 16], o: &mut f32[16, 16])\n  grid p in 1\n{{\n  \
+             %0: i64 = const 0\n  %16: i64 = const 16\n  axis m: 16 = %0 .. %16 full\n  axis n: 16 = %0 .. %16 full\n  \
+             axis d: 16 = %0 .. %16 full\n  %m: i64[m] = index m\n  %n: i64[n] = index n\n  %d: i64[d] = index d\n  \
+             %q: f16[m, d] = load q[%m, %d]\n  %k: f16[n, d] = load k[%n, %d]\n  %s: f32[m, n] = dot %q, %k over d\n  \
+             %p: f16[m, n] = cast %s\n{second}  yield\n}}\n"
+        )
+    }
+
+    #[test]
+    fn a_chain_stays_in_registers() {
+        let text = kernel(
+            "  %v: f16[n, d] = load v[%n, %d]\n  %o: f32[m, d] = dot %v, %p over n\n  store o[%m, %d] = %o\n",
+        );
+        // The second dot takes %p first, and the first has its rows.
+        assert_eq!(found(&text), [(0, "m".into(), "n".into()), (1, "m".into(), "d".into())]);
+    }
+
+    #[test]
+    fn rows_are_what_the_next_dot_keeps() {
+        let text = kernel(
+            "  %v: f16[m, d] = load v[%m, %d]\n  %o: f32[n, d] = dot %p, %v over m\n  store o[%n, %d] = %o\n",
+        );
+        assert_eq!(found(&text), [(1, "n".into(), "m".into()), (0, "n".into(), "d".into())]);
+    }
+}

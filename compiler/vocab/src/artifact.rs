@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Contract, DType};
 
 /// A binding for every generic parameter of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Specialisation {
     /// `T: float` and the like.
     pub dtypes: BTreeMap<String, DType>,
@@ -15,7 +17,7 @@ pub struct Specialisation {
 }
 
 /// A compiled kernel: all a device needs to load and launch it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// What it expects of its caller.
     pub contract: Contract,
@@ -27,7 +29,7 @@ pub struct Artifact {
 
 /// Code in the form that is stored and shipped. Never host machine code: a poisoned cache entry
 /// must not be able to run, so CPU code is made from verified IR at load time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// Optimised tile IR as text, for the interpreter, the CPU's JIT, and devices that bring a compiler to PTX.
     TileIr(String),
@@ -47,7 +49,7 @@ pub enum Payload {
 /// | grid axis, slowest first | the number of programs along it (`.u32`) |
 ///
 /// The grid has one dimension: program `p` has, along the fastest grid axis, position `p % programs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PtxCode {
     /// One module with one entry.
     pub text: String,
@@ -64,7 +66,7 @@ pub struct PtxCode {
 }
 
 /// What is known of a tensor argument beyond its contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct TensorFacts {
     /// The last dimension has stride 1, or one element at most, and the address and all other strides are multiples of
     /// 16 bytes: rows can be moved 16 bytes at a time.

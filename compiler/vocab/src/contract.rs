@@ -3,10 +3,12 @@
 //! Written by the compiler, checked by the launcher in `i128` before anything runs. It is plain
 //! data, so that a program that only launches prebuilt artifacts needs no compiler.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DType, HostExpr};
 
 /// What a kernel expects of its caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
     /// The kernel's name.
     pub kernel: String,
@@ -25,7 +27,7 @@ pub struct Contract {
 }
 
 /// One parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParamSpec {
     /// Its name in the source.
     pub name: String,
@@ -34,7 +36,7 @@ pub struct ParamSpec {
 }
 
 /// A view of memory or a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParamKind {
     /// `&T[B, M, D]` or `&mut T[B, M, D]`; strides are free and given in elements.
     Tensor {
@@ -50,7 +52,7 @@ pub enum ParamKind {
 }
 
 /// A `require` clause.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Require {
     /// The condition.
     pub expr: HostExpr,

@@ -3,7 +3,6 @@
 //! Results go to stdout and talk to stderr. What the exit code says is in `failure.rs`; each verb is
 //! a file under `verbs/`.
 
-mod args;
 mod bench;
 mod call;
 mod cli;
@@ -11,6 +10,7 @@ mod counts;
 mod crash;
 mod expect;
 mod failure;
+mod generics;
 mod loader;
 mod output;
 mod picture;
@@ -24,6 +24,8 @@ mod verbs;
 mod watchdog;
 
 use std::process::ExitCode;
+
+use tilec_runtime::args;
 
 fn main() -> ExitCode {
     stop_quietly_on_closed_pipe();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tilec_driver::{ArgumentFacts, contract, infer};
-use tilec_host::{Argument, Arguments, Launch, Tensor, bind};
+use tilec_host::{Argument, Arguments, Launch, bind};
 use tilec_ir::{Elem, Kernel, ParamType};
-use tilec_vocab::{Contract, ParamKind, Specialisation};
+use tilec_runtime::make_outputs;
+use tilec_vocab::Specialisation;
 
 use crate::args::Assignment;
 use crate::failure::Failure;
@@ -38,7 +39,7 @@ pub fn read_arguments(kernel: &Kernel, given: &[Assignment]) -> Result<Arguments
                 return Err(Failure::Usage(message));
             }
         };
-        let argument = assignment.resolve(declared)?;
+        let argument = assignment.resolve(declared).map_err(Failure::Usage)?;
         if args.insert(&assignment.name, argument).is_some() {
             let message = format!("argument `{}` is given twice", assignment.name);
             return Err(Failure::Usage(message));
@@ -74,42 +75,4 @@ fn facts(kernel: &Kernel, args: &Arguments) -> Vec<ArgumentFacts> {
     };
     let params = kernel.params.values();
     params.filter_map(|param| fact(&param.name, args.get(&param.name)?)).collect()
-}
-
-/// Makes the tensors that are written and were not given; answers their names.
-fn make_outputs(contract: &Contract, args: &mut Arguments) -> Result<Vec<String>, Failure> {
-    let mut extents: BTreeMap<&str, i64> =
-        contract.consts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    for param in &contract.params {
-        let (ParamKind::Tensor { dims, .. }, Some(Argument::Tensor(tensor))) =
-            (&param.kind, args.get(&param.name))
-        else {
-            continue;
-        };
-        for (dim, extent) in dims.iter().zip(tensor.shape()) {
-            extents.entry(dim).or_insert(*extent);
-        }
-    }
-    let mut made = Vec::new();
-    for param in &contract.params {
-        let ParamKind::Tensor { dtype, dims, mutable: true } = &param.kind else { continue };
-        let name = &param.name;
-        if args.get(name).is_some() {
-            continue;
-        }
-        let extent = |dim: &String| {
-            extents.get(dim.as_str()).copied().ok_or_else(|| {
-                let ty = format!("{dtype}[{}]", dims.join(", "));
-                Failure::Usage(format!(
-                    "kernel `{}`: no argument says how large `{dim}` is, so output `{name}`, a \
-                     tensor {ty}, cannot be made; give it: {name}=zeros(…)",
-                    contract.kernel
-                ))
-            })
-        };
-        let shape = dims.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
-        args.insert(name, Tensor::poisoned(*dtype, &shape)?);
-        made.push(name.clone());
-    }
-    Ok(made)
 }

@@ -5,6 +5,10 @@ mod support;
 use std::process::Command;
 
 use support::{Folder, Ran};
+use tilec_host::{Arguments, Device, Tensor, launch};
+use tilec_runtime::Bundle;
+use tilec_sim::{Options, SimDevice};
+use tilec_vocab::DType;
 
 const ADD: &[&str] =
     &["run", "add.tile", "x=arange(3000):f32", "y=ones(3000)", "--knob", "BN=256", "--json"];
@@ -126,4 +130,45 @@ fn the_simulator_counts() {
         ran.stderr.contains("--stats counts what the simulator does; use --device sim"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn what_is_built_runs_without_a_compiler() {
+    let folder = Folder::new();
+    let build = |words: &[&str]| folder.run(&[&["build", "add.tile"], words].concat());
+    let words = ["T=f32,f16", "BN=256,1024", "--target", "sm_80,sm_90", "-o", "add.tilepack"];
+    let report = build(&[&words[..], &["--json"]].concat()).json();
+    assert_eq!(report["rows"].as_array().expect("rows").len(), 8);
+    assert!(report["rows"].as_array().expect("rows").iter().all(|row| row["left_out"].is_null()));
+    let bundle = Bundle::read(&folder.path("add.tilepack")).expect("a bundle");
+    assert_eq!((bundle.kernels(), bundle.targets()), (vec!["vector_add"], vec!["sm_80", "sm_90"]));
+    let x = Tensor::from_f64s(DType::F16, &[300], &[1.5; 300]).expect("a tensor");
+    let mut args = Arguments::new();
+    args.insert("x", &x);
+    args.insert("y", x.flip(0).expect("a view"));
+    let fitting = bundle.fitting(None, &args, "sm_80").expect("two of f16");
+    assert_eq!(fitting.len(), 2);
+    let device = SimDevice::new(Options::default(), None);
+    for chosen in fitting {
+        assert_eq!(chosen.artifact.specialisation.dtypes["T"], DType::F16);
+        let kernel = device.load(chosen.artifact).expect("loads");
+        launch(kernel.as_ref(), &chosen.launch).expect("runs");
+        let (_, z, _) = chosen.launch.tensors().find(|(_, _, written)| *written).expect("z");
+        assert_eq!(z.to_f64s().expect("values"), [3.0; 300]);
+    }
+    let error = bundle.choose(None, &args, "sm_75").map(drop).expect_err("no such target");
+    let wanted = "the bundle has no `vector_add` for sm_75; it is for sm_80, sm_90";
+    assert_eq!(error.to_string(), wanted);
+    let before = folder.list();
+    for (words, wanted) in [
+        (&["T=f32", "-o", "no/add.tilepack"][..], "no/add.tilepack: "),
+        (&["T=f32", "--target", "sm_70", "-o", "x.tilepack"], "there is no target `sm_70`"),
+        (&["T=i32", "-o", "x.tilepack"], "`T` takes a float type, not `i32`"),
+        (&["T=f32", "T=f16", "-o", "x.tilepack"], "`T` is given twice"),
+    ] {
+        let ran = build(words);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(wanted), "{ran:?}");
+        assert_eq!(folder.list(), before);
+    }
 }

@@ -1,6 +1,7 @@
 //! One file for each verb: its arguments, its help, what it does.
 
 pub mod bench;
+pub mod build;
 pub mod cache;
 pub mod candidate;
 pub mod check;

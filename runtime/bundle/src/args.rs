@@ -18,8 +18,6 @@ use tilec_host::random::{Fill, filled};
 use tilec_host::{Argument, Number};
 use tilec_vocab::DType;
 
-use crate::failure::Failure;
-
 /// `NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
@@ -91,12 +89,16 @@ const GENERATORS: &str = "zeros, ones, arange, randn, uniform";
 
 impl Assignment {
     /// The argument itself. `declared` is the element type of the parameter, if it has a fixed one.
-    pub fn resolve(&self, declared: Option<DType>) -> Result<Argument, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, a tensor that cannot be made; in words.
+    pub fn resolve(&self, declared: Option<DType>) -> Result<Argument, String> {
         match &self.value {
             Value::Number(number) => Ok((*number).into()),
             Value::File(place) => files::read(&place.path, place.entry.as_deref())
                 .map(Argument::from)
-                .map_err(|error| Failure::Usage(format!("argument `{}`: {error}", self.name))),
+                .map_err(|error| format!("argument `{}`: {error}", self.name)),
             Value::Made(made) => {
                 let dtype = made.dtype.or(declared).unwrap_or(DType::F32);
                 let seed = made.seed.unwrap_or_else(|| seed_of(&self.name));
@@ -109,7 +111,7 @@ impl Assignment {
                 };
                 filled(fill, dtype, &made.shape)
                     .map(Argument::from)
-                    .map_err(|error| Failure::Usage(format!("argument `{}`: {error}", self.name)))
+                    .map_err(|error| format!("argument `{}`: {error}", self.name))
             }
         }
     }
@@ -178,6 +180,10 @@ impl FromStr for Value {
 }
 
 /// Reads an element type for `--dtype`.
+///
+/// # Errors
+///
+/// There is none of this name.
 pub fn parse_dtype(text: &str) -> Result<DType, String> {
     DType::from_name(text)
         .ok_or_else(|| format!("known are {}", DType::ALL.map(DType::name).join(", ")))
@@ -386,20 +392,19 @@ mod tests {
     }
 
     #[test]
-    fn parameters_without_a_seed_differ_and_stay() -> Result<(), Failure> {
-        let values = |text: &str| -> Result<Vec<f64>, Failure> {
-            let assignment: Assignment = text.parse().map_err(Failure::Usage)?;
-            match assignment.resolve(Some(DType::BF16))? {
+    fn parameters_without_a_seed_differ_and_stay() {
+        let values = |text: &str| {
+            let assignment: Assignment = text.parse().expect("an assignment");
+            match assignment.resolve(Some(DType::BF16)).expect("an argument") {
                 Argument::Tensor(tensor) => {
                     assert_eq!(tensor.dtype(), DType::BF16);
-                    Ok(tensor.to_f64s()?)
+                    tensor.to_f64s().expect("values")
                 }
-                Argument::Number(number) => Err(Failure::Usage(number.to_string())),
+                Argument::Number(number) => panic!("{number} is no tensor"),
             }
         };
-        assert_ne!(values("q=randn(9)")?, values("k=randn(9)")?);
-        assert_eq!(values("q=randn(9)")?, values("q=randn(9)")?);
-        assert_eq!(values("q=randn(9)@1")?, values("k=randn(9)@1")?);
-        Ok(())
+        assert_ne!(values("q=randn(9)"), values("k=randn(9)"));
+        assert_eq!(values("q=randn(9)"), values("q=randn(9)"));
+        assert_eq!(values("q=randn(9)@1"), values("k=randn(9)@1"));
     }
 }

@@ -1,0 +1,232 @@
+//! `tilec-run`: kernels of a bundle on a machine that has a GPU and no compiler.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use tilec_cuda::CudaDevice;
+use tilec_host::{Arguments, Device, Tensor, files, launch};
+use tilec_runtime::args::{Assignment, OutputFile};
+use tilec_runtime::{Bundle, Chosen};
+use tilec_sim::{Options, SimDevice};
+use tilec_vocab::{ParamKind, Payload};
+
+/// Run and time kernels that `tilec build` packed
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "\
+Without arguments for a kernel it lists what the bundle has.
+
+Examples:
+  tilec-run flash.tilepack
+  tilec-run flash.tilepack -k flash_forward q=randn(1,8,1024,64):f16 k=k.npy v=v.npy scale=0.125
+  tilec-run flash.tilepack … --all --repeat 50
+  tilec-run flash.tilepack … --device sim -o o=o.npy"
+)]
+struct Cli {
+    /// The bundle
+    file: PathBuf,
+
+    /// Arguments of the kernel, as tilec run takes them
+    #[arg(value_name = "NAME=VALUE")]
+    arguments: Vec<Assignment>,
+
+    /// The kernel, where the bundle has several
+    #[arg(short, long, value_name = "NAME")]
+    kernel: Option<String>,
+
+    /// Where to run: cuda, cuda:N, sim
+    #[arg(long, value_name = "DEVICE", default_value = "cuda")]
+    device: String,
+
+    /// Run every setting of knobs that fits, not the first alone
+    #[arg(long)]
+    all: bool,
+
+    /// Time so many launches after the first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    repeat: usize,
+
+    /// Write an output of the last launch to a file: .npy, .npz[:name] or .safetensors[:name]
+    #[arg(short, long = "output", value_name = "NAME=FILE")]
+    outputs: Vec<OutputFile>,
+}
+
+/// Where kernels run.
+enum Place {
+    Cuda(CudaDevice),
+    Sim(SimDevice, String),
+}
+
+impl Place {
+    fn open(name: &str, bundle: &Bundle) -> Result<Place, String> {
+        let targets = bundle.targets();
+        let newest = targets.last().ok_or("the bundle is empty")?;
+        if name == "sim" {
+            let target = (*newest).to_owned();
+            let options = Options { target: target.clone(), ..Options::default() };
+            return Ok(Place::Sim(SimDevice::new(options, None), target));
+        }
+        let number = match name.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+            None => None,
+        };
+        let number = number
+            .ok_or_else(|| format!("there is no device `{name}`; known are cuda, cuda:N, sim"))?;
+        CudaDevice::open(number, &targets, None).map(Place::Cuda).map_err(|e| e.to_string())
+    }
+
+    fn target(&self) -> &str {
+        match self {
+            Place::Cuda(device) => device.target(),
+            Place::Sim(_, target) => target,
+        }
+    }
+
+    fn device(&self) -> &dyn Device {
+        match self {
+            Place::Cuda(device) => device,
+            Place::Sim(device, _) => device,
+        }
+    }
+
+    /// Runs a launch, and as often again as is to be timed.
+    fn run(&self, chosen: &Chosen, repeat: usize) -> Result<Vec<Duration>, String> {
+        match self {
+            Place::Cuda(device) => {
+                let kernel = device.load_copying(chosen.artifact);
+                let times = || {
+                    launch(&kernel, &chosen.launch)?;
+                    if repeat == 0 {
+                        return Ok(Vec::new());
+                    }
+                    // SAFETY: the launch was bound to this artifact's contract, and its tensors are this process's
+                    // alone.
+                    unsafe { kernel.stay(chosen.launch.args()) }?.times(repeat.min(3), repeat)
+                };
+                times().map_err(|error: tilec_host::RuntimeError| error.to_string())
+            }
+            Place::Sim(device, _) => {
+                let run = || {
+                    let kernel = device.load(chosen.artifact)?;
+                    let start = Instant::now();
+                    launch(kernel.as_ref(), &chosen.launch)?;
+                    Ok(start.elapsed())
+                };
+                let all = (0..=repeat).map(|_| run()).collect::<Result<Vec<_>, _>>();
+                let times = all.map_err(|error: tilec_host::RuntimeError| error.to_string())?;
+                Ok(times[1..].to_vec())
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), String> {
+    let bundle =
+        Bundle::read(&cli.file).map_err(|fault| format!("{}: {fault}", cli.file.display()))?;
+    if cli.arguments.is_empty() {
+        list(&bundle);
+        return Ok(());
+    }
+    for output in &cli.outputs {
+        files::check_writable(&output.place.path).map_err(|error| error.to_string())?;
+    }
+    let mut args = Arguments::new();
+    for assignment in &cli.arguments {
+        let declared = declared(&bundle, cli.kernel.as_deref(), &assignment.name);
+        if args.insert(&assignment.name, assignment.resolve(declared)?).is_some() {
+            return Err(format!("argument `{}` is given twice", assignment.name));
+        }
+    }
+    let place = Place::open(&cli.device, &bundle)?;
+    let kernel = cli.kernel.as_deref();
+    let mut chosen =
+        bundle.fitting(kernel, &args, place.target()).map_err(|error| error.to_string())?;
+    if !cli.all {
+        chosen.truncate(1);
+    }
+    let info = place.device().info();
+    for one in &chosen {
+        let mut times = place.run(one, cli.repeat)?;
+        times.sort_unstable();
+        let (name, settings) = (&one.artifact.contract.kernel, &one.artifact.specialisation);
+        let time = match (times.first(), times.get(times.len() / 2), times.last()) {
+            (Some(least), Some(middle), Some(most)) => {
+                format!("  median {middle:.2?}, {least:.2?} to {most:.2?}")
+            }
+            _ => String::new(),
+        };
+        println!("{name}  {settings}  {}  on {} ({}){time}", place.target(), info.name, info.model);
+        for (name, tensor, _) in one.launch.tensors().filter(|(_, _, written)| *written) {
+            println!("  {name} {}{:?}  {}", tensor.dtype(), tensor.shape(), first_values(tensor)?);
+        }
+    }
+    let Some(last) = chosen.last() else { return Ok(()) };
+    for output in &cli.outputs {
+        let mut written = last.launch.tensors().filter(|(_, _, written)| *written);
+        let Some((name, tensor, _)) = written.find(|(name, _, _)| *name == output.name) else {
+            return Err(format!("the kernel writes no tensor `{}`", output.name));
+        };
+        let entry = output.place.entry.as_deref().unwrap_or(name);
+        files::write(&output.place.path, &[(entry, tensor)]).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// The type of a tensor that is to be made up: that of the kernel, if all of it agree.
+fn declared(bundle: &Bundle, kernel: Option<&str>, name: &str) -> Option<tilec_vocab::DType> {
+    let contracts = bundle.artifacts.iter().map(|artifact| &artifact.contract);
+    let meant = contracts.filter(|contract| kernel.is_none_or(|kernel| contract.kernel == kernel));
+    let params = meant.flat_map(|contract| contract.params.iter().find(|p| p.name == name));
+    let mut types = params.filter_map(|param| match param.kind {
+        ParamKind::Tensor { dtype, .. } => Some(dtype),
+        ParamKind::Scalar(_) => None,
+    });
+    let first = types.next()?;
+    types.all(|dtype| dtype == first).then_some(first)
+}
+
+fn first_values(tensor: &Tensor) -> Result<String, String> {
+    let values = tensor.to_f64s().map_err(|error| error.to_string())?;
+    let shown: Vec<String> = values.iter().take(4).map(|value| format!("{value:.5}")).collect();
+    Ok(shown.join(" ") + if values.len() > 4 { " …" } else { "" })
+}
+
+fn list(bundle: &Bundle) {
+    println!("packed by tilec {}", bundle.tilec);
+    for artifact in &bundle.artifacts {
+        let Payload::Ptx(variants) = &artifact.payload else { continue };
+        let code = &variants[0];
+        println!(
+            "{}  {}  {}  {} threads, {} bytes of shared memory, {} variants",
+            artifact.contract.kernel,
+            artifact.specialisation,
+            code.target,
+            code.threads,
+            code.shared_bytes,
+            variants.len()
+        );
+        for param in &artifact.contract.params {
+            match &param.kind {
+                ParamKind::Tensor { dtype, dims, mutable } => {
+                    let mutable = if *mutable { "&mut " } else { "&" };
+                    println!("    {}: {mutable}{dtype}[{}]", param.name, dims.join(", "));
+                }
+                ParamKind::Scalar(dtype) => println!("    {}: {dtype}", param.name),
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Bundles: what comes back of what was written, what is refused, and `tilec-run` on the simulator and on a driver without
+//! a GPU.
+
+#[path = "../../sim/tests/support/mod.rs"]
+mod kernels;
+
+use std::path::Path;
+use std::process::Command;
+
+use kernels::{add, code, sum};
+use tilec_runtime::{Bundle, Fault};
+use tilec_vocab::{Artifact, ParamKind, Payload};
+
+fn bundle(artifacts: Vec<Artifact>) -> Bundle {
+    Bundle { tilec: "0.0.0".to_owned(), artifacts }
+}
+
+#[test]
+fn what_is_written_comes_back() {
+    let written = bundle(vec![add(), sum()]);
+    let bytes = written.encode().expect("bytes");
+    assert_eq!(Bundle::decode(&bytes), Ok(written));
+    assert_eq!(bytes, bundle(vec![add(), sum()]).encode().expect("bytes"), "the same again");
+}
+
+#[test]
+fn damage_is_found() {
+    let bytes = bundle(vec![add()]).encode().expect("bytes");
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        assert!(Bundle::decode(&damaged).is_err(), "byte {at}");
+        assert!(Bundle::decode(&bytes[..at]).is_err(), "cut at {at}");
+    }
+    let newer = [b"tilec-pack 2 sha256=0\n", &bytes[..]].concat();
+    assert_eq!(Bundle::decode(&newer), Err(Fault::Format("2".to_owned())));
+    assert_eq!(Bundle::decode(b"\x7fELF\n"), Err(Fault::Other));
+}
+
+/// A change of an artifact.
+type Change = fn(&mut Artifact);
+
+#[test]
+fn what_no_device_could_trust_is_refused() {
+    let cases: [(Change, &str); 6] = [
+        (|a| a.payload = Payload::TileIr(String::new()), "its code is tile IR"),
+        (|a| a.payload = Payload::Ptx(Vec::new()), "it has no code"),
+        (|a| drop(code(a).assumes.pop()), "its code is for another number of parameters"),
+        (|a| code(a).threads = 1025, "a CTA has 1 to 1024 threads"),
+        (
+            |a| {
+                let mut other = code(a).clone();
+                other.target = "sm_90".to_owned();
+                let Payload::Ptx(variants) = &mut a.payload else { return };
+                variants.push(other);
+            },
+            "its variants are for different targets",
+        ),
+        (
+            |a| {
+                if let ParamKind::Tensor { dims, .. } = &mut a.contract.params[0].kind {
+                    dims[0] = "m".to_owned();
+                }
+            },
+            "parameter `x` has a dimension `m` of no extent",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let mut artifact = add();
+        change(&mut artifact);
+        let fault = bundle(vec![artifact]).encode().expect_err(wanted).to_string();
+        assert!(fault.contains(&format!("kernel `add`: {wanted}")), "{fault}");
+    }
+}
+
+/// `tilec-run` in a folder with a bundle and the fake driver.
+fn run(args: &[&str], plan: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = bundle(vec![add(), sum()]).encode().expect("bytes");
+    std::fs::write(folder.path().join("two.tilepack"), bytes).expect("a file");
+    tilec_fakecuda::install(folder.path()).expect("the library is built");
+    let output = Command::new(env!("CARGO_BIN_EXE_tilec-run"))
+        .current_dir(folder.path())
+        .args(args)
+        .env("LD_LIBRARY_PATH", folder.path())
+        .env(tilec_fakecuda::PLAN, plan)
+        .output()
+        .expect("tilec-run starts");
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (output.status.code().unwrap_or(-1), text.concat())
+}
+
+const ADD: &[&str] = &["two.tilepack", "-k", "add", "x=arange(300)", "y=ones(300)", "scale=2.0"];
+
+#[test]
+fn a_bundle_is_listed() {
+    let (code, text) = run(&["two.tilepack"], "");
+    assert_eq!(code, 0, "{text}");
+    for wanted in ["packed by tilec 0.0.0", "add ", "    o: &mut f32[n]", "    scale: f32", "sum "]
+    {
+        assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
+}
+
+#[test]
+fn a_bundle_runs_on_every_device() {
+    let (code, text) = run(&[ADD, &["--repeat", "5"]].concat(), "");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("sm_80  on cuda:0 (Fake A100 (PTX simulator))  median "), "{text}");
+    assert!(text.contains("  o f32[300]  2.00000 3.00000 4.00000 5.00000 …"), "{text}");
+    let (code, text) = run(&[ADD, &["--device", "sim", "-o", "o=o.npy"]].concat(), "devices 0");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("  o f32[300]  2.00000 3.00000 4.00000 5.00000 …"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (args, plan, wanted) in [
+        (&["none.tilepack"][..], "", "error: none.tilepack: it cannot be read: "),
+        (&["two.tilepack", "x=ones(3)"], "", "the bundle has several kernels: add, sum"),
+        (&["two.tilepack", "-k", "mul", "x=ones(3)"], "", "has no kernel `mul`; it has add, sum"),
+        (&["two.tilepack", "-k", "add", "x=ones(3)"], "", "argument `y` is missing"),
+        (&["two.tilepack", "-k", "add", "x=ones(3):i32"], "", "elements of type i32"),
+        (ADD, "devices 0", "the NVIDIA driver finds no GPU"),
+        (ADD, "capability 75", "is an sm_75, and code is made for sm_80"),
+        (ADD, "fail cuLaunchKernel 1 719", "cuLaunchKernel failed: unspecified launch failure"),
+    ] {
+        let (code, text) = run(args, plan);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
+}
+
+#[test]
+fn no_llvm_is_in_it() {
+    let program = std::fs::read(Path::new(env!("CARGO_BIN_EXE_tilec-run"))).expect("the program");
+    let has = |text: &[u8]| program.windows(text.len()).any(|window| window == text);
+    // The C function that every use of LLVM begins with, and the library it would come from.
+    assert!(!has(b"LLVMContextCreate") && !has(b"libLLVM"));
+    // That this can be seen at all.
+    assert!(has(b"cuLaunchKernel"));
+}

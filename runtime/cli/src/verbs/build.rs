@@ -1,0 +1,230 @@
+//! `tilec build`: PTX for several bindings, knobs and targets in one file, for machines without a compiler.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::NamedTempFile;
+use tilec_driver::Options;
+use tilec_host::RuntimeError;
+use tilec_host::gpu::PtxCompiler;
+use tilec_ir::Kernel;
+use tilec_runtime::Bundle;
+use tilec_vocab::{Artifact, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts};
+
+use crate::failure::{Failure, Outcome};
+use crate::generics;
+use crate::output::{self, Talk};
+use crate::settings::Settings;
+use crate::source::{front, kernel};
+
+/// Pack PTX for several element types, constants, knobs and targets into one file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Every combination of the values is built, for every target; the first of them that suits a launch is
+taken. What a target has no room for is left out and told. `tilec-run`, which needs no compiler and no
+LLVM, runs the file on a machine with a GPU; the crate `tilec-runtime` loads it into a program.
+
+Examples:
+  tilec build causal.tile T=f16,bf16 D=64,128 -o causal.tilepack
+  tilec build flash.tile -k flash_forward T=f16 D=128 BM=128,64 --target sm_80,sm_90 -o flash.tilepack
+  tilec-run causal.tilepack q=randn(1,8,1024,64):f16 k=randn(1,8,1024,64):f16 \\
+      v=randn(1,8,1024,64):f16 scale=0.125")]
+pub struct Args {
+    /// The file; - is the standard input
+    file: PathBuf,
+
+    /// Generic parameters and knobs, each with one value or several
+    #[arg(value_name = "NAME=VALUE,…")]
+    generics: Vec<String>,
+
+    /// What to generate code for: sm_80, sm_86, sm_89, sm_90
+    #[arg(long, value_name = "TARGET,…", value_delimiter = ',', default_value = tilec_ptx::DEFAULT_TARGET)]
+    target: Vec<String>,
+
+    /// The kernel, where the file has several
+    #[arg(short, long, value_name = "NAME")]
+    kernel: Option<String>,
+
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    file: String,
+    bytes: usize,
+    rows: Vec<Row>,
+}
+
+/// One combination for one target.
+#[derive(Serialize)]
+struct Row {
+    kernel: String,
+    specialisation: String,
+    target: String,
+    /// Threads of a CTA; 0 if it was left out.
+    threads: u32,
+    shared_bytes: u32,
+    /// Why it was left out.
+    left_out: Option<String>,
+}
+
+impl Args {
+    /// Builds and writes.
+    pub fn run(self, talk: Talk) -> Outcome {
+        for name in &self.target {
+            tilec_ptx::target(name).map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        let mut file = self.new_file()?;
+        let options = self.settings.options()?;
+        let compiler = tilec_ptx::Compiler(self.settings.gpu()?);
+        let front = front(&self.file, talk)?;
+        let kernel = kernel(front.module(&self.file)?, self.kernel.as_deref())?;
+        let (mut artifacts, mut rows) = (Vec::new(), Vec::new());
+        for given in self.combinations()? {
+            let binding = generics::binding(kernel, given)?;
+            for target in &self.target {
+                let built = build(kernel, &binding, &options, &compiler, target)?;
+                rows.push(row(kernel, &binding, target, &built));
+                artifacts.extend(built.ok());
+            }
+        }
+        if artifacts.is_empty() {
+            let reason = rows.into_iter().find_map(|row| row.left_out).unwrap_or_default();
+            return Err(Failure::Target(format!("nothing could be built: {reason}")));
+        }
+        let bundle = Bundle { tilec: env!("CARGO_PKG_VERSION").to_owned(), artifacts };
+        let bytes = bundle.encode().map_err(|fault| Failure::Bug(fault.to_string()))?;
+        file.write_all(&bytes).map_err(|error| self.unwritable(&error))?;
+        file.persist(&self.output).map_err(|error| self.unwritable(&error.error))?;
+        let file = self.output.display().to_string();
+        let report = Report { schema: "tilec.build/1", file, bytes: bytes.len(), rows };
+        if self.json { output::print_json(&report) } else { print(&report) }
+    }
+
+    /// A file beside the one to write: either all of it comes to be there, or nothing.
+    fn new_file(&self) -> Result<NamedTempFile, Failure> {
+        let folder = match self.output.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        // What the user's mask leaves of it, as for any file, and not for the owner alone.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(folder).map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Failure {
+        Failure::Usage(format!("{}: {error}", self.output.display()))
+    }
+
+    /// Every choice of one value for each name.
+    fn combinations(&self) -> Result<Vec<BTreeMap<String, String>>, Failure> {
+        let mut all =
+            vec![self.settings.knobs()?.into_iter().map(|(n, v)| (n, v.to_string())).collect()];
+        for text in &self.generics {
+            let Some((name, values)) = text.split_once('=') else {
+                return Err(Failure::Usage(format!("`{text}` lacks `=`; write NAME=VALUE")));
+            };
+            let mut next = Vec::new();
+            for given in all {
+                let given: BTreeMap<String, String> = given;
+                if given.contains_key(name) {
+                    return Err(Failure::Usage(format!("`{name}` is given twice")));
+                }
+                for value in values.split(',') {
+                    let mut given = given.clone();
+                    given.insert(name.to_owned(), value.trim().to_owned());
+                    next.push(given);
+                }
+            }
+            all = next;
+        }
+        Ok(all)
+    }
+}
+
+/// What code may take for granted of tensors, from most to nothing.
+const ASSUMED: [TensorFacts; 3] = [
+    TensorFacts::ALL,
+    TensorFacts { packed_rows: false, ..TensorFacts::ALL },
+    TensorFacts { rows_of_16_bytes: false, packed_rows: false },
+];
+
+/// PTX for tensors of which more and more is known; inside, why the target has no room.
+fn build(
+    kernel: &Kernel,
+    binding: &Specialisation,
+    options: &Options,
+    compiler: &tilec_ptx::Compiler,
+    target: &str,
+) -> Result<Result<Artifact, String>, Failure> {
+    let tiles = tilec_driver::compile(kernel, binding, options)?;
+    let mut variants: Vec<PtxCode> = Vec::new();
+    for assumed in ASSUMED {
+        let of = |param: &ParamSpec| match param.kind {
+            ParamKind::Tensor { .. } => assumed,
+            ParamKind::Scalar(_) => TensorFacts::default(),
+        };
+        let facts: Vec<TensorFacts> = tiles.contract.params.iter().map(of).collect();
+        match compiler.compile(&tiles, &facts, target) {
+            Ok(code) => {
+                // Where nothing is gained by taking more for granted, this one will do for both.
+                variants.retain(|other| other.text != code.text);
+                variants.push(code);
+            }
+            Err(RuntimeError::Device { message, .. }) => return Ok(Err(message)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Ok(Artifact { payload: Payload::Ptx(variants), ..tiles }))
+}
+
+fn row(
+    kernel: &Kernel,
+    binding: &Specialisation,
+    target: &str,
+    built: &Result<Artifact, String>,
+) -> Row {
+    let first = match built.as_ref().map(|artifact| &artifact.payload) {
+        Ok(Payload::Ptx(variants)) => variants.first(),
+        _ => None,
+    };
+    Row {
+        kernel: kernel.name.clone(),
+        specialisation: binding.to_string(),
+        target: target.to_owned(),
+        threads: first.map_or(0, |code| code.threads),
+        shared_bytes: first.map_or(0, |code| code.shared_bytes),
+        left_out: built.as_ref().err().cloned(),
+    }
+}
+
+fn print(report: &Report) -> Outcome {
+    let cells = |row: &Row| {
+        let number = |n: u32| if row.left_out.is_some() { "-".to_owned() } else { n.to_string() };
+        vec![
+            row.kernel.clone(),
+            row.specialisation.clone(),
+            row.target.clone(),
+            number(row.threads),
+            number(row.shared_bytes),
+            row.left_out.clone().map(|why| format!("left out: {why}")).unwrap_or_default(),
+        ]
+    };
+    let head = ["kernel", "for", "target", "threads", "shared bytes", ""];
+    let table = output::table(&head, &[3, 4], report.rows.iter().map(cells).collect());
+    output::print(&format!("{table}\n{}: {} bytes\n", report.file, report.bytes))
+}
