@@ -27,6 +27,8 @@ pub struct Inputs {
     pub numbers: BTreeMap<&'static str, f64>,
     /// Factors on tensors of floats, 1 if not given.
     pub factors: BTreeMap<&'static str, f64>,
+    /// Tensors of floats without negative elements.
+    pub positive: Vec<&'static str>,
     /// Seed of everything else, which is normal with a standard deviation of 1.
     pub seed: u64,
     /// How tensors lie.
@@ -47,7 +49,12 @@ impl Problem {
     /// # Panics
     ///
     /// If a dimension or a number is missing, or the spec cannot be run.
-    pub fn new(kernel: &Kernel, spec: &Kernel, binding: &Specialisation, inputs: &Inputs) -> Problem {
+    pub fn new(
+        kernel: &Kernel,
+        spec: &Kernel,
+        binding: &Specialisation,
+        inputs: &Inputs,
+    ) -> Problem {
         let extent = |extent: &Extent| match extent {
             Extent::Const(n) => *n,
             Extent::Generic(generic) => binding.ints[&kernel.generics[*generic].name],
@@ -81,7 +88,11 @@ impl Problem {
                         Data::Float(vec![f64::NAN; count as usize])
                     } else {
                         let factor = inputs.factors.get(name).copied().unwrap_or(1.0);
-                        let draw = |i| dtype.round(factor * random::normal(seed, i));
+                        let positive = inputs.positive.contains(&name);
+                        let draw = |i| {
+                            let drawn = factor * random::normal(seed, i);
+                            dtype.round(if positive { drawn.abs() } else { drawn })
+                        };
                         Data::Float((0..count).map(draw).collect())
                     };
                     (dtype, Argument::Tensor(TensorData { shape, data }))
@@ -96,7 +107,8 @@ impl Problem {
         let bound = specialise(spec, &of_spec).expect("a spec that fits");
         let low = binding.dtypes.values().next().copied().unwrap_or(DType::F32);
         let values = || params.iter().map(|(_, _, value)| value.clone()).collect();
-        let oracle = |mode| run(&bound, values(), mode, Limits::default()).expect("a spec that runs");
+        let oracle =
+            |mode| run(&bound, values(), mode, Limits::default()).expect("a spec that runs");
         let (exact, naive) = (oracle(Mode::Exact), oracle(Mode::Low(low)));
         Problem { params, gap: inputs.gap, exact, naive }
     }
@@ -113,7 +125,9 @@ impl Problem {
                 Argument::Float(x) => args.insert(name.clone(), Number::Float(*x)),
                 Argument::Int(n) => args.insert(name.clone(), Number::Int(*n)),
                 Argument::Bool(b) => args.insert(name.clone(), Number::Bool(*b)),
-                Argument::Tensor(data) => args.insert(name.clone(), self.tensor(at as i64, *dtype, data)),
+                Argument::Tensor(data) => {
+                    args.insert(name.clone(), self.tensor(at as i64, *dtype, data))
+                }
             };
         }
         args
@@ -189,7 +203,8 @@ impl Problem {
             Elements::Bools(x) => Data::Bool(x.clone()),
         };
         let actual = TensorData { shape: exact.shape.clone(), data };
-        let compared = compare(&actual, exact, naive, Rule::default()).map_err(|e| e.to_string())?;
+        let compared =
+            compare(&actual, exact, naive, Rule::default()).map_err(|e| e.to_string())?;
         if compared.pass { Ok(()) } else { Err(format!("`{name}`: {compared:?}")) }
     }
 }

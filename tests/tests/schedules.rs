@@ -100,7 +100,14 @@ impl Task<'_> {
         dims.extend(own.map(|&(_, dim, extent)| (dim, extent)));
         let numbers = NUMBERS.iter().copied().collect();
         let seed = u64::from(self.stages);
-        let inputs = Inputs { dims, numbers, factors: BTreeMap::new(), seed, gap: self.gap };
+        let inputs = Inputs {
+            dims,
+            numbers,
+            factors: BTreeMap::new(),
+            positive: Vec::new(),
+            seed,
+            gap: self.gap,
+        };
         let problem = Problem::new(self.kernel, self.spec, &binding, &inputs);
 
         let knobs = SetKnobs { warps: None, stages: Some(self.stages) };
@@ -116,7 +123,8 @@ impl Task<'_> {
             artifact.payload = Payload::Ptx(vec![code.map_err(|error| error.to_string())?]);
             for &numerics in &self.numerics {
                 let config = Config { numerics, ..Config::default() };
-                let settings = tilec_sim::Options { config, schedules: SCHEDULES, ..Default::default() };
+                let settings =
+                    tilec_sim::Options { config, schedules: SCHEDULES, ..Default::default() };
                 let args = problem.arguments();
                 let ran = SimDevice::new(settings, None).load(&artifact).and_then(|executable| {
                     launches += SCHEDULES;

@@ -1,5 +1,6 @@
 //! Every kernel of the library as PTX in the simulator, held against its spec: element types, head sizes, lengths and
-//! settings in rotation. `TILEC_SIM_FULL=1` takes them all together, which takes hours.
+//! settings in rotation, a few of each. `TILEC_SIM_TURNS=20` takes more of them, `TILEC_SIM_FULL=1` all together, which takes
+//! hours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -165,6 +166,8 @@ fn every_kernel_of_the_library_does_what_its_spec_says() {
     let kernels: Vec<_> = modules.iter().flat_map(|(_, module)| with_specs(module)).collect();
     assert!(kernels.len() >= 28, "only {} kernels", kernels.len());
     let settings = settings();
+    let asked = std::env::var("TILEC_SIM_TURNS").ok().and_then(|turns| turns.parse().ok());
+    let turns = asked.unwrap_or(TURNS);
     let mut tasks = Vec::new();
     if std::env::var_os("TILEC_SIM_FULL").is_some() {
         for &(kernel, spec) in &kernels {
@@ -180,8 +183,8 @@ fn every_kernel_of_the_library_does_what_its_spec_says() {
     } else {
         // Steps that have no factor in common with the number of rows of each table: every pair comes up over the library.
         for (number, &(kernel, spec)) in kernels.iter().enumerate() {
-            for turn in 0..TURNS {
-                let at = number * TURNS + turn;
+            for turn in 0..turns {
+                let at = number * turns + turn;
                 tasks.push(Task {
                     kernel,
                     spec,

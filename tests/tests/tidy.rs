@@ -24,6 +24,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tilec-sim", &["vocab", "host", "ptxsim"]),
     ("tilec-cuda", &["vocab", "host"]),
     ("tilec-fakecuda", &["ptxsim"]),
+    ("tilec-runtime", &["vocab", "host", "cuda", "sim"]),
     ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
     ("tilec-cache", &[]),
     ("tilec-tune", &["vocab", "ir", "interp", "driver", "host", "cache", "verify"]),
@@ -33,6 +34,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
         &[
             "vocab", "syntax", "ir", "sema", "interp", "passes", "driver", "host", "codegen",
             "cpu", "verify", "kernels", "cache", "tune", "gpu", "ptx", "ptxsim", "sim", "cuda",
+            "runtime",
         ],
     ),
     (

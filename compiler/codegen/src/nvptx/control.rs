@@ -54,10 +54,15 @@ impl Emitter<'_> {
         self.text.branch(&some, &body, &exit);
 
         self.text.begin(&body);
-        let iv = self.text.name();
+        let counted = self.text.name();
         let iv_line = self.text.reserve();
+
         let names: Vec<String> = initial.iter().map(|_| self.text.name()).collect();
         let lines: Vec<_> = initial.iter().map(|_| self.text.reserve()).collect();
+        // Opaque to LLVM, which would have a counter of its own for each use.
+        let iv = self
+            .text
+            .def(format_args!("call i64 asm \"mov.b64 $0, $1;\", \"=l,l\"(i64 {counted})"));
         self.set(looped.iv, Value::Uniform(iv.clone()));
         self.name_as(&looped.params, &looped.initial, &names)?;
         self.text.enter();
@@ -72,7 +77,7 @@ impl Emitter<'_> {
         self.text.branch(&more, &body, &exit);
         self.text.fill(
             &iv_line,
-            format_args!("{iv} = phi i64 [ {lo}, %{before} ], [ {next}, %{latch} ]"),
+            format_args!("{counted} = phi i64 [ {lo}, %{before} ], [ {next}, %{latch} ]"),
         );
         for ((line, name), ((ty, first), (_, again))) in
             lines.iter().zip(&names).zip(initial.iter().zip(&yields))

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilec_host::{Argument, Arguments, Device, DeviceInfo, Elements, Launch, Tensor, files, launch};
+use tilec_host::{
+    Argument, Arguments, Device, DeviceInfo, Elements, Launch, Tensor, files, launch,
+};
 use tilec_ir::Kernel;
 use tilec_vocab::{Contract, ParamKind};
 

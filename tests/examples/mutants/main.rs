@@ -2,6 +2,8 @@
 //! `cargo run -p tilec-tests --example mutants [every] [folder]`; `every` > 1 judges each n-th mutant only, and the PTX that
 //! the line numbers are of is written to the folder.
 
+mod reasons;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -26,7 +28,7 @@ const KERNELS: &[(i64, &[(&str, i64)], u32)] =
 /// Batches, heads, heads of keys, queries, keys, scale. Lengths end in every quarter of a block and of a fragment, one past
 /// a block and on its edge; there are more keys than queries and fewer; scores are so far apart that the running maximum
 /// matters, and rise as well as fall with the product; there are no keys at all. Without a scale keys are large, since they
-/// must not matter.
+/// must not matter; with one of -1 all scores are negative.
 const CASES: &[(i64, i64, i64, i64, i64, f64)] = &[
     (1, 2, 2, 155, 155, 0.125),
     (1, 2, 1, 155, 149, -2.0),
@@ -41,8 +43,18 @@ const CASES: &[(i64, i64, i64, i64, i64, f64)] = &[
     (1, 1, 1, 183, 183, 0.125),
     (1, 1, 1, 72, 97, 2.0),
     (1, 1, 1, 183, 183, 0.0),
-    (1, 1, 1, 5, 0, 1.0),
+    (1, 1, 1, 27, 0, 1.0),
+    (1, 1, 1, 13, 16, 1.0),
+    (1, 1, 1, 30, 17, 1.0),
+    (1, 1, 1, 47, 15, 1.0),
+    (1, 1, 1, 48, 31, 1.0),
+    (1, 1, 1, 60, 33, 1.0),
+    (1, 1, 1, 100, 48, -1.0),
+    (1, 1, 1, 136, 115, -1.0),
 ];
+
+/// The heading of survivors without a reason.
+const MISSED: &str = "without a reason";
 
 /// A mutant that loops runs no longer than this; the originals stay far below.
 const STEP_LIMIT: u64 = 1 << 15;
@@ -162,7 +174,12 @@ fn config(delivery: Delivery) -> Config {
 }
 
 /// The original's text and every case for it.
-fn prepare(kernel: &Kernel, spec: &Kernel, binding: &Specialisation, stages: u32) -> (String, Vec<Case>) {
+fn prepare(
+    kernel: &Kernel,
+    spec: &Kernel,
+    binding: &Specialisation,
+    stages: u32,
+) -> (String, Vec<Case>) {
     let knobs = SetKnobs { warps: None, stages: Some(stages) };
     let options = Options { knobs, ..Options::default() };
     let passes = tilec_driver::Options { pipeline: options.pipeline.clone() };
@@ -174,7 +191,9 @@ fn prepare(kernel: &Kernel, spec: &Kernel, binding: &Specialisation, stages: u32
         let dims = BTreeMap::from([("B", b), ("H", h), ("G", g), ("M", m), ("N", n)]);
         let numbers = BTreeMap::from([("scale", scale)]);
         let factors = BTreeMap::from([("k", if scale == 0.0 { 10_000.0 } else { 1.0 })]);
-        let inputs = Inputs { dims, numbers, factors, seed: number as u64, gap: Gap::Aligned };
+        let positive = if scale == -1.0 { vec!["q", "k"] } else { Vec::new() };
+        let (seed, gap) = (number as u64, Gap::Aligned);
+        let inputs = Inputs { dims, numbers, factors, positive, seed, gap };
         let problem = Problem::new(kernel, spec, binding, &inputs);
         let args = problem.arguments();
         let known = facts(&bind(&contract, &args).expect("arguments that fit").args().args);
@@ -229,11 +248,11 @@ fn main() {
         binding.ints.extend(knobs.iter().map(|&(name, n)| (name.to_owned(), n)));
         let (text, cases) = prepare(kernel, spec, &binding, stages);
         if let Some(folder) = std::env::args().nth(2) {
-            let file = std::path::Path::new(&folder).join(format!("causal_d{head}_stages{stages}.ptx"));
+            let file =
+                std::path::Path::new(&folder).join(format!("causal_d{head}_stages{stages}.ptx"));
             std::fs::write(&file, &text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
-        let chosen: Vec<Mutant> =
-            mutants(&text).expect("PTX").into_iter().step_by(every).collect();
+        let chosen: Vec<Mutant> = mutants(&text).expect("PTX").into_iter().step_by(every).collect();
         let start = Instant::now();
         let score = Score::of(&text, chosen, threads, |module| verdict(&cases, module));
         println!("D={head} {knobs:?} stages={stages}: {} lines of PTX", text.lines().count());
@@ -244,11 +263,28 @@ fn main() {
             let module = Module::parse(&lines.collect::<Vec<_>>().join("\n")).expect("PTX");
             !matches!(verdict(&cases, &module), Verdict::Found(Code::Trap))
         };
+        let loads = (1..).zip(text.lines()).find(|(_, line)| line.contains("ld.global"));
+        let loads = loads.map_or(0, |(line, _)| line);
+        let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (mutant, same) in score.survivors() {
             let to = if mutant.to.is_empty() { "deleted" } else { &mutant.to };
             let Mutant { kind, line, from, .. } = mutant;
-            let what = if !same { "bound" } else if never(mutant) { "never" } else { "same" };
-            println!("  {what} {kind:?} {line} {from} -> {to}");
+            let bits = if same { "" } else { ", other bits" };
+            let why = reasons::reason(mutant, !never(mutant), loads).unwrap_or(MISSED);
+            let text = format!("{kind:?} {line} {from} -> {to}{bits}");
+            groups.entry(why).or_default().push(text);
+        }
+        let missed = groups.get(MISSED).map_or(0, Vec::len);
+        let (ran, caught) = score.caught();
+        let count = ran - caught - missed;
+        println!(
+            "{count} are taken to be equivalent; of the other {}, {:.2} % are caught",
+            caught + missed,
+            100.0 * caught as f64 / (caught + missed) as f64
+        );
+        for (why, mutants) in &groups {
+            println!("{} {why}", mutants.len());
+            mutants.iter().for_each(|mutant| println!("    {mutant}"));
         }
     }
 }
