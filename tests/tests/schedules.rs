@@ -1,7 +1,7 @@
 //! No order of warps, no moment at which an asynchronous copy lands and no machine arithmetic that PTX allows makes a
 //! difference or a finding: every kernel of the library as PTX in the simulator, with several blocks along its loop, so that
 //! the software pipeline has a beginning, a middle and an end. `TILEC_SIM_FULL=1` takes every element type with every
-//! number of stages, f16 and f32 under every model; the figures of it are in `docs/simulator.md`.
+//! number of stages, f16 and f32 under every model.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

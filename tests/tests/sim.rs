@@ -101,9 +101,9 @@ impl Task<'_> {
     }
 
     fn run(&self, options: &Options, binding: &Specialisation) -> Result<(), String> {
-        let compile_options =
-            tilec_driver::Options { pipeline: options.pipeline.clone() };
-        let artifact = compile(self.kernel, binding, &compile_options).map_err(|e| e.to_string())?;
+        let compile_options = tilec_driver::Options { pipeline: options.pipeline.clone() };
+        let artifact =
+            compile(self.kernel, binding, &compile_options).map_err(|e| e.to_string())?;
         let compiler = Arc::new(Compiler(options.clone()));
         let device = SimDevice::new(tilec_sim::Options::default(), Some(compiler));
         let executable = device.load(&artifact).map_err(|error| error.to_string())?;
@@ -141,8 +141,8 @@ fn run_all(tasks: &[Task<'_>]) -> Vec<String> {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((number, task)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, tasks.get(n)?)))
+                while let Some((number, task)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|n| Some((n, tasks.get(n)?)))
                 {
                     let complaint = task.complaint();
                     if let Some(complaint) = complaint {

@@ -39,7 +39,11 @@ fn too_much_shared_memory_names_the_knobs_and_what_fits() {
     let more = ["--knob", "BN=128", "--knob", "stages=2", "--target", "sm_86"];
     let ran = folder.run(&[&args[..], &more].concat());
     assert_eq!(ran.code, 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("bytes of shared memory, a CTA of sm_86 has 101376: set "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("bytes of shared memory, a CTA of sm_86 has 101376: set "),
+        "{}",
+        ran.stderr
+    );
     // What it says to set does fit.
     let (_, advice) = ran.stderr.split_once(": set ").expect("an advice");
     let first = advice.trim().split(" or ").next().expect("a knob");
@@ -72,11 +76,22 @@ fn machine_code_needs_ptxas_and_says_how_to_get_it() {
     let far = folder.path("tilec");
     fs::copy(env!("CARGO_BIN_EXE_tilec"), &far).expect("a copy");
     let mut command = Command::new(far);
-    command.current_dir(folder.path("inner")).args(["emit", "causal.tile", "--to", "sass", "T=f16", "D=64"]);
+    command.current_dir(folder.path("inner")).args([
+        "emit",
+        "causal.tile",
+        "--to",
+        "sass",
+        "T=f16",
+        "D=64",
+    ]);
     for name in ["PATH", "CUDA_HOME", "CUDA_PATH", "VIRTUAL_ENV"] {
         command.env_remove(name);
     }
     let ran = Ran::new(&command.output().expect("tilec runs"));
     assert_eq!(ran.code, 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("`ptxas` is not found") && ran.stderr.contains("make tools"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("`ptxas` is not found") && ran.stderr.contains("make tools"),
+        "{}",
+        ran.stderr
+    );
 }

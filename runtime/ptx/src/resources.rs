@@ -267,7 +267,8 @@ impl Pressure<'_> {
         let vectors = |operand: Operand| {
             let Operand::Shared(slot) = operand else { return 0 };
             let own = self.program.buffers[slot.buf].buffer.axes();
-            let foreign = layout.axes().into_iter().filter(|axis| own.iter().all(|(own, _)| own != axis));
+            let foreign =
+                layout.axes().into_iter().filter(|axis| own.iter().all(|(own, _)| own != axis));
             foreign.fold(layout.clone(), |layout, axis| layout.without(axis)).count(Place::Register)
         };
         4 * (vectors(dot.a) + vectors(dot.b))
