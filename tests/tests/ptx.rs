@@ -55,6 +55,7 @@ fn facts_of_every_kernel_and_nothing_lives_in_local_memory() {
 }
 
 /// Kernels whose whole text is kept, with their knobs.
+#[allow(clippy::type_complexity)]
 const WHOLE: &[(&str, DType, &[(&str, i64)])] = &[
     ("vector_add", DType::F32, &[("BN", 256)]),
     ("row_softmax", DType::F16, &[("BM", 16), ("BN", 64)]),

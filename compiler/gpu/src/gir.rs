@@ -261,6 +261,8 @@ pub struct For {
 
 /// How a value gets into another layout.
 #[derive(Clone, Debug, PartialEq)]
+// A program has few of them.
+#[allow(clippy::large_enum_variant)]
 pub enum Conversion {
     /// A uniform value becomes copies, or a layout another that differs in copies only.
     Free,

@@ -38,9 +38,9 @@ fn is_positive(kernel: &Kernel, value: Value, depth: u32) -> bool {
     let go = |value| is_positive(kernel, value, depth - 1);
     match data.op {
         // A product with a literal from 1 up does not vanish.
-        Op::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().any(|(x, by)| {
-            go(args[x]) && literal(kernel, args[by]).is_some_and(|by| by >= 1.0)
-        }),
+        Op::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)]
+            .into_iter()
+            .any(|(x, by)| go(args[x]) && literal(kernel, args[by]).is_some_and(|by| by >= 1.0)),
         Op::Splat => go(args[0]),
         // select(x == 0, positive, |x|)
         Op::Select => {

@@ -66,7 +66,9 @@ pub struct PtxCode {
 }
 
 /// What is known of a tensor argument beyond its contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct TensorFacts {
     /// The last dimension has stride 1, or one element at most, and the address and all other strides are multiples of
     /// 16 bytes: rows can be moved 16 bytes at a time.

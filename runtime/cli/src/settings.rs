@@ -78,8 +78,11 @@ impl Settings {
 
 /// The failure of naming a pass that the table does not have.
 pub fn no_such_pass(name: &str) -> Failure {
-    let names = |passes: &[Pass]| passes.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
+    let names =
+        |passes: &[Pass]| passes.iter().map(|pass| pass.name).collect::<Vec<_>>().join(", ");
     let switches = SWITCHES.iter().map(|switch| switch.name).collect::<Vec<_>>().join(", ");
     let (all, gpu) = (names(PASSES), names(GPU_PASSES));
-    Failure::Usage(format!("there is no pass `{name}`; there are {all}; for GPUs also {gpu}, {switches}"))
+    Failure::Usage(format!(
+        "there is no pass `{name}`; there are {all}; for GPUs also {gpu}, {switches}"
+    ))
 }

@@ -22,6 +22,7 @@ use tilec_tests::problem::{Gap, Inputs, Problem};
 use tilec_vocab::{Contract, DType, PtxCode, Specialisation};
 
 /// The kernels that are broken: head size, knobs.
+#[allow(clippy::type_complexity)]
 const KERNELS: &[(i64, &[(&str, i64)], u32)] =
     &[(64, &[("BM", 64), ("BN", 32)], 1), (64, &[("BM", 64), ("BN", 32)], 2)];
 

@@ -26,7 +26,7 @@ impl Emitter<'_> {
             return Ok(());
         }
         let xs = self.operand(x, result, false)?;
-        let out = xs.iter().map(|x| self.from_int(x, from, to)).collect();
+        let out = xs.iter().map(|x| self.int_to(x, from, to)).collect();
         if is_half(to) {
             self.set_wide(result, out)
         } else {
@@ -45,7 +45,7 @@ impl Emitter<'_> {
     }
 
     /// An integer or `bool` as another type; to 16-bit floats as an `f32` that rounds to the right one.
-    fn from_int(&mut self, x: &str, from: DType, to: DType) -> String {
+    fn int_to(&mut self, x: &str, from: DType, to: DType) -> String {
         let text = &mut self.text;
         match (from, to) {
             (DType::Bool, DType::I32) => text.def(format_args!("zext i1 {x} to i32")),
@@ -63,9 +63,9 @@ impl Emitter<'_> {
             }
             (DType::I32, DType::BF16) => {
                 let wide = text.def(format_args!("sext i32 {x} to i64"));
-                self.to_bf16(&wide)
+                self.rounded_to_bf16(&wide)
             }
-            (DType::I64, DType::BF16) => self.to_bf16(x),
+            (DType::I64, DType::BF16) => self.rounded_to_bf16(x),
             // An integer that f32 cannot hold is beyond every finite f16.
             (DType::I32, DType::F16 | DType::F32) => {
                 text.def(format_args!("sitofp i32 {x} to float"))
@@ -79,7 +79,7 @@ impl Emitter<'_> {
 
     /// An `f32` that rounds to the bf16 nearest to the integer: where the first rounding loses something, it goes to
     /// the neighbour whose last bit is set, from which the second cannot go wrong.
-    fn to_bf16(&mut self, x: &str) -> String {
+    fn rounded_to_bf16(&mut self, x: &str) -> String {
         let text = &mut self.text;
         let nearest = text.def(format_args!("sitofp i64 {x} to float"));
         let back = text.call("i64", "llvm.fptosi.sat.i64.f32", &[("float", &nearest)]);

@@ -13,8 +13,11 @@ use super::thread::register_sums;
 /// For pairs of layouts, the register of the second that stands beside each of the first.
 #[derive(Default)]
 pub struct Broadcasts {
-    known: Vec<(Layout<Axis>, Layout<Axis>, Rc<[u32]>)>,
+    known: Vec<Broadcast>,
 }
+
+/// Two layouts, and for each register of the second that of the first.
+type Broadcast = (Layout<Axis>, Layout<Axis>, Rc<[u32]>);
 
 /// How much one lane of an axis counts.
 pub fn coefficient(lanes: &Lanes, axis: Axis) -> i64 {

@@ -97,7 +97,7 @@ impl Emitter<'_> {
 
     fn combine_lanes(&mut self, op: BinaryOp, elem: DType, registers: &mut [String], mask: u32) {
         for register in registers {
-            let other = self.from_other_lane(elem, register, mask);
+            let other = self.other_lane(elem, register, mask);
             *register = self.combine(op, elem, register, &other);
         }
     }

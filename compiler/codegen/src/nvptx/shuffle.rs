@@ -13,7 +13,7 @@ const WHOLE_WARP: &str = "31";
 
 impl Emitter<'_> {
     /// The value of lane `l ^ mask`.
-    pub fn from_other_lane(&mut self, elem: DType, x: &str, mask: u32) -> String {
+    pub fn other_lane(&mut self, elem: DType, x: &str, mask: u32) -> String {
         let mask = mask.to_string();
         let words = self.words_of(elem, x);
         let got = words

@@ -85,7 +85,7 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
         let mut from = access(param, &[Some(axis), Some(d)], 8);
         from.dims[0].uniform = uniform;
         let layout = chunked(&[(axis, extent), (d, head)], 2, 4);
-        b.run(Op::Copy { access: from, to, layout, is_async: true });
+        b.run(Op::Copy { access: from, to, layout, is_async: true, when: None });
         b.run(Op::Commit);
     };
     let slot = |buf, slot| Slot { buf, slot };

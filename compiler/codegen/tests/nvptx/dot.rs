@@ -76,6 +76,7 @@ fn product(problem: &Problem) {
             to: Slot { buf, slot: None },
             layout: chunked(&axes, bytes, 4),
             is_async,
+            when: None,
         });
     }
     b.run(Op::Commit);

@@ -263,8 +263,12 @@ impl<'k> Lower<'k> {
             }
             reads.push(layout);
         }
-        let buffer = Buffer::new(&extents, bytes)
-            .map_err(|error| GpuError::bug(format!("a buffer for {value}: {error}")))?;
+        let buffer = Buffer::new(&extents, bytes).map_err(|error| {
+            GpuError::unsupported(
+                format!("an operand of a dot in shared memory: {error}"),
+                self.span,
+            )
+        })?;
         let buffer = if fma {
             buffer
         } else {

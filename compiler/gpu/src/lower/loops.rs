@@ -419,17 +419,7 @@ impl<'k> Lower<'k> {
 
     /// The instruction at which a dot is computed: the addition it is part of, or itself.
     fn lowered_at(&self, dot: Inst) -> Inst {
-        let mut at = dot;
-        while let Some(user) = self.fused_into(at) {
-            // A dot that is the accumulator of another is computed there.
-            match self.fused_dot(self.study.data(user).results[0], self.study.data(user)) {
-                Some(other) if other != at => return user,
-                _ => {}
-            }
-            at = user;
-            break;
-        }
-        at
+        self.fused_into(dot).unwrap_or(dot)
     }
 
     /// The copies of the iterations before the first.

@@ -77,7 +77,7 @@ fn what_is_not_called_gives_nothing() {
 #[test]
 fn an_attention_variant_has_what_flash_asks_for() {
     let library = library();
-    let run = run_with(&library.0["causal"], &library);
+    let run = run_with(&library.0["alibi"], &library);
     let module = run.module.as_ref().unwrap_or_else(|| panic!("{}", run.messages()));
     let kernel = &module.kernels[0];
     assert_eq!(requires(kernel), ["(H % G) == 0"]);

@@ -106,7 +106,8 @@ impl Args {
     }
 
     fn file(&self, path: &std::path::Path, talk: Talk) -> Outcome {
-        let device = self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
+        let device =
+            self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
         let front = front(path, talk)?;
         let module = front.module(path)?;
         let kernel = kernel(module, self.kernel.as_deref())?;
@@ -142,7 +143,8 @@ impl Args {
         if chosen.is_empty() {
             return Err(Failure::Usage(format!("no row of `{name}` is meant")));
         }
-        let device = self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
+        let device =
+            self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
         let mut bench = Bench::new(device.as_ref(), self.limits(), talk);
         let mut fronts: BTreeMap<&str, Front> = BTreeMap::new();
         let bar = progress(chosen.len(), talk);

@@ -186,9 +186,12 @@ impl Args {
             }
             GenericKind::DType(_) | GenericKind::Const => None,
         });
-        let of_all = KNOBS.into_iter().zip([set.warps, set.stages]).map(|((name, choices), set)| {
-            Choice { name: name.to_owned(), set: set.into(), choices: choices.to_vec() }
-        });
+        let of_all =
+            KNOBS.into_iter().zip([set.warps, set.stages]).map(|((name, choices), set)| Choice {
+                name: name.to_owned(),
+                set: set.into(),
+                choices: choices.to_vec(),
+            });
         let mut choices: Vec<Choice> = own.collect();
         choices.extend(of_all.filter(|knob| kernel.generics.values().all(|g| g.name != knob.name)));
         let remake = |tried: &BTreeMap<&str, i64>| {

@@ -125,8 +125,10 @@ impl Args {
         let targets =
             if self.devices.is_empty() { target::present() } else { self.devices.clone() };
         let gpu = self.settings.gpu()?;
-        let devices =
-            targets.iter().map(|target| target.open(threads, &gpu)).collect::<Result<Vec<_>, _>>()?;
+        let devices = targets
+            .iter()
+            .map(|target| target.open(threads, &gpu))
+            .collect::<Result<Vec<_>, _>>()?;
         let devices: Vec<&dyn Device> = devices.iter().map(AsRef::as_ref).collect();
         let plan = Plan {
             cases: if self.quick { self.cases.div_ceil(7) } else { self.cases } as usize,
