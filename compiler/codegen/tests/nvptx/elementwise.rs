@@ -68,7 +68,8 @@ fn samples() -> Vec<f64> {
 fn functions_keep_their_bounds() {
     let xs = samples();
     // Bound in units in the last place: of the table in `math`, and one for the range in which a subnormal is flushed.
-    let cases: [(UnaryOp, fn(f64) -> f64, f64); 9] = [
+    type Case = (UnaryOp, fn(f64) -> f64, f64);
+    let cases: [Case; 9] = [
         (UnaryOp::Neg, |x| -x, 0.0),
         (UnaryOp::Abs, f64::abs, 0.0),
         (UnaryOp::Exp, f64::exp, 5.0),

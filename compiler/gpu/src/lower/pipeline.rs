@@ -133,10 +133,9 @@ mod tests {
                     }
                 };
                 issue(true, &mut groups, &mut issued, &last_read);
-                if t >= 0 {
-                    if let Some((_, allowed)) = schedule.waits.iter().find(|(p, _)| *p == at) {
-                        landed = groups.len().saturating_sub(*allowed as usize);
-                    }
+                let wait = schedule.waits.iter().find(|(p, _)| *p == at);
+                if let (true, Some((_, allowed))) = (t >= 0, wait) {
+                    landed = groups.len().saturating_sub(*allowed as usize);
                 }
                 issue(false, &mut groups, &mut issued, &last_read);
                 if t < 0 {
