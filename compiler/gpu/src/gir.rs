@@ -185,7 +185,7 @@ pub enum Op {
         layout: Layout<Axis>,
         /// By `cp.async` of 16 bytes; else through registers, complete when the statement is.
         is_async: bool,
-        /// Uniform `bool`: without it nothing is copied. Of asynchronous copies only.
+        /// Uniform `bool`: without it the slot is filled with zeros and nothing is read. Of asynchronous copies only.
         when: Option<Val>,
     },
     /// Ends a group of asynchronous copies.

@@ -3,7 +3,7 @@
 use tilec_vocab::DType;
 
 use crate::kernel::{Kernel, Value};
-use crate::ops::{BinaryOp, CompareOp, Imm, Op, UnaryOp};
+use crate::ops::{BinaryOp, CompareOp, Imm, Op, ReduceOp, UnaryOp};
 use crate::types::Elem;
 
 /// How far back one looks.
@@ -82,6 +82,37 @@ pub fn above_minus_infinity(kernel: &Kernel, value: Value) -> bool {
                 && literal(kernel, condition.args[1]) == Some(f64::NEG_INFINITY)
                 && literal(kernel, args[1]).is_some_and(f64::is_finite)
         }
+        _ => false,
+    }
+}
+
+/// Whether every element of `value` is -inf, or no number, where the element of `bound` beside it is -inf: `bound` is a maximum
+/// over elements of `value` among others, but for positive factors.
+pub fn falls_with(kernel: &Kernel, value: Value, bound: Value) -> bool {
+    is_below(kernel, value, bound, MAX_DEPTH)
+}
+
+fn is_below(kernel: &Kernel, value: Value, bound: Value, depth: u32) -> bool {
+    if value == bound {
+        return true;
+    }
+    if depth == 0 {
+        return false;
+    }
+    let unscaled = |of: Value| {
+        let data = kernel.def(of).filter(|data| data.op == Op::Binary(BinaryOp::Mul))?;
+        let (a, b) = (data.args[0], data.args[1]);
+        [(a, b), (b, a)].into_iter().find(|&(_, scale)| positive(kernel, scale)).map(|(x, _)| x)
+    };
+    let go = |value, bound| is_below(kernel, value, bound, depth - 1);
+    if let Some(x) = unscaled(value).filter(|&x| go(x, bound)) {
+        return x != value;
+    }
+    let Some(data) = kernel.def(bound) else { return false };
+    match data.op {
+        Op::Binary(BinaryOp::Max) => data.args.iter().any(|&arg| go(value, arg)),
+        Op::Reduce(ReduceOp::Max, _) => go(value, data.args[0]),
+        Op::Binary(BinaryOp::Mul) => unscaled(bound).is_some_and(|x| go(value, x)),
         _ => false,
     }
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use tilec_vocab::{DTypeClass, HostExpr, Require, Span};
 
 use crate::entity::{Table, entity};
-use crate::ops::Op;
+use crate::ops::{Op, Precision};
 use crate::types::{Elem, Extent, Type};
 
 entity!(/// A value.
@@ -284,5 +284,23 @@ impl Kernel {
             }
         }
         order
+    }
+
+    /// How precise the products of its dots are.
+    pub fn precisions(&self) -> impl Iterator<Item = Precision> {
+        self.walk().into_iter().filter_map(|inst| match self.insts[inst].op {
+            Op::Dot(_, precision) => Some(precision),
+            _ => None,
+        })
+    }
+
+    /// The same kernel with every dot in this precision, which only matters for `f32`.
+    pub fn with_precision(mut self, precision: Precision) -> Kernel {
+        for inst in self.walk() {
+            if let Op::Dot(_, chosen) = &mut self.insts[inst].op {
+                *chosen = precision;
+            }
+        }
+        self
     }
 }

@@ -43,10 +43,10 @@ pub fn blocked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32
 }
 
 /// As [`blocked`], in the widest vectors that rows can be cut into, even where they are too few for
-/// all threads: `cp.async.cg` moves 16 bytes and nothing else. Warps are side by side, so that a thread's own rows are
-/// as far apart as can be: further than the period of a swizzle, they share one address in shared memory.
+/// all threads: `cp.async.cg` moves 16 bytes and nothing else. A thread's own rows are a period of the swizzle apart: that far,
+/// they share one address in shared memory, and no further, one in global memory, where an immediate reaches 2 KiB.
 pub fn chunked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32) -> Layout<A> {
-    spread_out(axes, elem_bytes, num_warps, CHUNK_BYTES, Warps::Together)
+    spread_out(axes, elem_bytes, num_warps, CHUNK_BYTES, Warps::InTurns)
 }
 
 /// Where the indices of a warp are.
@@ -54,8 +54,8 @@ pub fn chunked<A: Copy + Ord>(axes: &[(A, u32)], elem_bytes: u32, num_warps: u32
 enum Warps {
     /// Each has a stretch of its own.
     Apart,
-    /// They take turns.
-    Together,
+    /// Those whose rows lie within a period of the swizzle take turns.
+    InTurns,
 }
 
 fn spread_out<A: Copy + Ord>(
@@ -88,6 +88,9 @@ fn spread_out<A: Copy + Ord>(
     }
     best.map_or_else(Layout::scalar, |(_, spread)| layout(&spread, &axes, num_warps, order))
 }
+
+/// Rows after which a swizzle repeats: those that one `ldmatrix` reads.
+const SWIZZLE_ROWS: u32 = 8;
 
 /// All ways to give each of `axes` a factor of `total`, not necessarily all of it together.
 fn factors(total: u32, axes: usize) -> Vec<Vec<u32>> {
@@ -151,15 +154,20 @@ fn layout<A: Copy + Ord>(
         };
         let block = vector * lanes;
         let blocks = extent.div_ceil(block * warps);
-        let (block_step, warp_step) = match order {
-            Warps::Apart => (block, block * blocks),
-            Warps::Together => (block * warps, block),
+        // Warps beside each other, before a thread's next block.
+        let near = match (order, i) {
+            (Warps::Apart, _) => 1,
+            (Warps::InTurns, 0) => warps,
+            (Warps::InTurns, _) => SWIZZLE_ROWS.div_ceil(block).min(warps),
         };
+        let near = if warps.is_multiple_of(near) { near } else { warps };
+        let step = block * near;
         parts.extend([
             (Place::Register, Part::new(vector, axis, 1)),
             (Place::Lane, Part::new(first, axis, vector)),
-            (Place::Register, Part::new(blocks, axis, block_step)),
-            (Place::Warp, Part::new(warps, axis, warp_step)),
+            (Place::Warp, Part::new(near, axis, block)),
+            (Place::Register, Part::new(blocks, axis, step)),
+            (Place::Warp, Part::new(warps / near, axis, step * blocks)),
         ]);
         later.push((Place::Lane, Part::new(lanes / first, axis, vector * first)));
     }

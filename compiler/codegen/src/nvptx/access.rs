@@ -46,6 +46,9 @@ pub enum Checks {
     Counts,
 }
 
+/// Bytes that an immediate of the machine's `LDGSTS` reaches, either way.
+const SHORT_REACH: i64 = 2048;
+
 /// Most bytes of one access.
 pub const VECTOR_BYTES: u32 = 16;
 
@@ -62,6 +65,8 @@ pub struct Plan<'a> {
     pub width: u32,
     /// Whether a vector may be there in part.
     partial: bool,
+    /// Whether immediates reach 2 KiB either way and no further, as those of `cp.async`.
+    pub short_reach: bool,
     conditions: Vec<Condition>,
     /// What must hold even where everything is inside.
     extents: Vec<Condition>,
@@ -111,6 +116,7 @@ impl<'a> Emitter<'a> {
             along,
             width,
             partial,
+            short_reach: false,
             conditions,
             extents,
         };
@@ -212,7 +218,10 @@ impl<'a> Emitter<'a> {
             (offsets.steps.clone(), offsets.immediate)
         };
         runs.sort_by_key(key);
-        let base = self.base(plan)?;
+        let furthest = runs.iter().map(|run| register[run[0] as usize].immediate).max();
+        let far = plan.short_reach && furthest.is_some_and(|most| most * elem_bytes >= SHORT_REACH);
+        let bias = if far { SHORT_REACH } else { 0 };
+        let base = self.base(plan, bias)?;
         let mut pointers: BTreeMap<Steps, String> = BTreeMap::new();
         let mut last: (Steps, String) = (vec![0; plan.strides.len()], base);
         pointers.insert(last.0.clone(), last.1.clone());
@@ -250,7 +259,7 @@ impl<'a> Emitter<'a> {
                 }
             };
             let (guard, count) = self.guard(plan, &guards, &run, checks);
-            let immediate = offsets.immediate * elem_bytes;
+            let immediate = offsets.immediate * elem_bytes - bias;
             out.push(Vector { registers: run, pointer, immediate, guard, count });
         }
         Ok(out)
@@ -266,8 +275,8 @@ impl<'a> Emitter<'a> {
         self.text.def(format_args!("mul i64 {elements}, {elem_bytes}"))
     }
 
-    /// Parameter, thread and uniform part.
-    fn base(&mut self, plan: &Plan<'_>) -> Result<String> {
+    /// Parameter, thread and uniform part, and so many bytes.
+    fn base(&mut self, plan: &Plan<'_>, bias: i64) -> Result<String> {
         let elem_bytes = plan.elem.size_bytes() as i64;
         let mut pointer = self.tensor(plan.access.param);
         for (dim, stride) in plan.access.dims.iter().zip(&plan.strides) {
@@ -289,13 +298,44 @@ impl<'a> Emitter<'a> {
                 .text
                 .early(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));
         }
+        if bias != 0 {
+            pointer = self
+                .text
+                .early(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bias}"));
+        }
+        let mark = self.text.mark();
+        let depth = self.loops.len();
+        let (mut counted, mut varies) = (Vec::new(), false);
         for (dim, stride) in plan.access.dims.iter().zip(&plan.strides) {
             let Some(uniform) = dim.uniform else { continue };
-            let uniform = self.uniform(uniform)?;
-            if uniform == "0" {
+            let inside = depth > 0 && self.depth(uniform) == depth;
+            let mut start = self.uniform(uniform)?;
+            match self.counters.get(&uniform).cloned() {
+                Some(counter) if inside => {
+                    start = self.text.def(format_args!("add i64 {}, {}", counter.lo, counter.past));
+                    counted.push((stride, counter));
+                }
+                _ => varies |= inside,
+            }
+            if start == "0" {
                 continue;
             }
-            let bytes = self.scaled(stride, &uniform, elem_bytes);
+            let bytes = self.scaled(stride, &start, elem_bytes);
+            pointer = self
+                .text
+                .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));
+        }
+        if plan.short_reach && !counted.is_empty() {
+            pointer = self.whole(&pointer);
+            if let Some(before) = self.loops.last().filter(|_| !varies).cloned() {
+                self.text.move_to(&before, mark);
+            }
+        }
+        // Last, so that all before it stays the same from one iteration to the next.
+        for (stride, counter) in counted {
+            let trip = self.text.def(format_args!("zext i32 {} to i64", counter.trip));
+            let step = self.scaled(stride, &counter.step.to_string(), elem_bytes);
+            let bytes = self.text.def(format_args!("mul i64 {trip}, {step}"));
             pointer = self
                 .text
                 .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));
@@ -307,6 +347,17 @@ impl<'a> Emitter<'a> {
         Ok(self.text.def(format_args!(
             "call ptr addrspace(1) asm \"mov.b64 $0, $1;\", \"=l,l\"(ptr addrspace(1) {pointer})"
         )))
+    }
+
+    /// A pointer that ptxas cannot take apart. It would gather the constants of a sum at the copies, where they reach further than
+    /// an immediate and cost an addition of 64 bits each.
+    fn whole(&mut self, pointer: &str) -> String {
+        // The grid has one dimension; ptxas does not know.
+        let zero = self.text.early_call("i32", "llvm.nvvm.read.ptx.sreg.ctaid.z", &[]);
+        let zero = self.text.early(format_args!("zext i32 {zero} to i64"));
+        self.text.def(format_args!(
+            "call ptr addrspace(1) asm \"xor.b64 $0, $1, $2;\", \"=l,l,l\"(ptr addrspace(1) {pointer}, i64 {zero}) #2"
+        ))
     }
 
     /// From one row's pointer to another's.

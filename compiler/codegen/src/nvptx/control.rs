@@ -1,14 +1,48 @@
 //! Loops and branches; both uniform.
 
+use std::rc::Rc;
+
 use tilec_gpu::gir::{Block, For, Val};
 
 use super::emit::{Emitter, Result};
 use super::value::{Tile, Value, llvm_type};
 
+/// A value that a loop counts, as the loop counts it: `lo + trip * step + past`.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    /// Iterations before this one, an `i32`.
+    pub trip: String,
+    /// Iterations in all, an `i32`.
+    trips: String,
+    /// The first value, an `i64`.
+    pub lo: String,
+    /// The value it stays below.
+    hi: Val,
+    /// From one iteration to the next.
+    pub step: i64,
+    /// How far it is from the loop's own.
+    pub past: i64,
+}
+
+impl Counter {
+    /// The value so far from this one.
+    pub fn plus(&self, by: i64) -> Option<Counter> {
+        Some(Counter { past: self.past.checked_add(by)?, ..self.clone() })
+    }
+
+    /// Iterations from this one to the one that counts the value, where the question is whether there is such a one.
+    pub fn ahead_of(&self, end: Val) -> Option<i64> {
+        let whole = self.past % self.step == 0 && self.past >= 0 && end == self.hi;
+        let ahead = self.past / self.step;
+        // Far from where `trips - ahead` would wrap.
+        (whole && ahead < 1 << 16).then_some(ahead)
+    }
+}
+
 /// LLVM values of some values, in order.
 type Words = Vec<(&'static str, String)>;
 
-impl Emitter<'_> {
+impl<'a> Emitter<'a> {
     fn words(&self, values: &[Val]) -> Result<Words> {
         let mut out = Vec::new();
         for value in values {
@@ -40,30 +74,36 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// The test stands at the end; a loop that may not run at all is skipped by a branch before it.
-    pub fn for_loop(&mut self, results: &[Val], looped: &For) -> Result<()> {
+    /// The test stands at the end; a loop that may not run at all is skipped by a branch before it. Iterations are
+    /// counted in 32 bits, and what depends on `iv` is made of that count.
+    pub fn for_loop(&mut self, results: &[Val], looped: &'a For) -> Result<()> {
         let (lo, hi) = (self.uniform(looped.lo)?, self.uniform(looped.hi)?);
         let initial = self.words(&looped.initial)?;
-        let step = looped.step.to_string();
-        // `iv + step < hi` without a sum that could pass the last number.
-        let args = [("i64", hi.as_str()), ("i64", step.as_str())];
-        let last = self.text.call("i64", "llvm.ssub.sat.i64", &args);
         let some = self.text.def(format_args!("icmp slt i64 {lo}, {hi}"));
         let before = self.text.current();
-        let (body, exit) = (self.text.new_label(), self.text.new_label());
-        self.text.branch(&some, &body, &exit);
+        let (count, body, exit) =
+            (self.text.new_label(), self.text.new_label(), self.text.new_label());
+        self.text.branch(&some, &count, &exit);
+        self.text.begin(&count);
+        let trips = self.trips(&lo, &hi, looped.step);
+        let counted = self.text.current();
+        self.loops.push(Rc::new(self.text.reserve()));
+        self.text.jump(&body);
 
         self.text.begin(&body);
-        let counted = self.text.name();
-        let iv_line = self.text.reserve();
-
+        let phi = self.text.name();
+        let phi_line = self.text.reserve();
         let names: Vec<String> = initial.iter().map(|_| self.text.name()).collect();
         let lines: Vec<_> = initial.iter().map(|_| self.text.reserve()).collect();
         // Opaque to LLVM, which would have a counter of its own for each use.
-        let iv = self
-            .text
-            .def(format_args!("call i64 asm \"mov.b64 $0, $1;\", \"=l,l\"(i64 {counted})"));
-        self.set(looped.iv, Value::Uniform(iv.clone()));
+        let trip =
+            self.text.def(format_args!("call i32 asm \"mov.b32 $0, $1;\", \"=r,r\"(i32 {phi})"));
+        let counter = Counter { trip, trips, lo, hi: looped.hi, step: looped.step, past: 0 };
+        let wide = self.text.def(format_args!("zext i32 {} to i64", counter.trip));
+        let passed = self.text.def(format_args!("mul i64 {wide}, {}", counter.step));
+        let iv = self.text.def(format_args!("add i64 {}, {passed}", counter.lo));
+        self.set(looped.iv, Value::Uniform(iv));
+        self.counters.insert(looped.iv, counter.clone());
         self.name_as(&looped.params, &looped.initial, &names)?;
         self.text.enter();
         self.body(&looped.body.body)?;
@@ -71,25 +111,26 @@ impl Emitter<'_> {
         if yields.iter().map(|y| y.0).ne(initial.iter().map(|i| i.0)) {
             return Err(self.unsupported("a loop that yields other values than it began with"));
         }
-        let next = self.text.def(format_args!("add i64 {iv}, {step}"));
-        let more = self.text.def(format_args!("icmp slt i64 {iv}, {last}"));
+        let next = self.text.def(format_args!("add i32 {}, 1", counter.trip));
+        let more = self.more(&counter, 1);
         let latch = self.text.current();
         self.text.branch(&more, &body, &exit);
         self.text.fill(
-            &iv_line,
-            format_args!("{counted} = phi i64 [ {lo}, %{before} ], [ {next}, %{latch} ]"),
+            &phi_line,
+            format_args!("{phi} = phi i32 [ 0, %{counted} ], [ {next}, %{latch} ]"),
         );
         for ((line, name), ((ty, first), (_, again))) in
             lines.iter().zip(&names).zip(initial.iter().zip(&yields))
         {
             self.text.fill(
                 line,
-                format_args!("{name} = phi {ty} [ {first}, %{before} ], [ {again}, %{latch} ]"),
+                format_args!("{name} = phi {ty} [ {first}, %{counted} ], [ {again}, %{latch} ]"),
             );
         }
 
+        self.loops.pop();
         self.text.begin(&exit);
-        self.text.leave_loop();
+        self.text.leave();
         let mut out = Vec::with_capacity(initial.len());
         for ((ty, first), (_, again)) in initial.iter().zip(&yields) {
             out.push(
@@ -97,15 +138,62 @@ impl Emitter<'_> {
                     .def(format_args!("phi {ty} [ {first}, %{before} ], [ {again}, %{latch} ]")),
             );
         }
-        self.name_as(results, &looped.initial, &out)
+        self.name_as(results, &looped.initial, &out)?;
+        if self.text.is_nested() { Ok(()) } else { self.anew() }
+    }
+
+    /// After a loop of the outermost level: what takes little is computed again, rather than live in registers across the
+    /// loop; what takes much stays, but LLVM is not to know that it is the same.
+    fn anew(&mut self) -> Result<()> {
+        self.text.begin_late();
+        self.forget_idle_places();
+        for stmt in self.numbers.clone() {
+            if !self.is_long(stmt) {
+                self.stmt(stmt)?;
+                continue;
+            }
+            for &result in &stmt.results {
+                let ty = llvm_type(self.elem(result));
+                if matches!(ty, "i32" | "i64") {
+                    let same = self.uniform(result)?;
+                    let same = self.text.opaque(ty, &same);
+                    self.set(result, Value::Uniform(same));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How often a loop runs whose `lo` is below its `hi`; 2^31 times or more is a trap.
+    fn trips(&mut self, lo: &str, hi: &str, step: i64) -> String {
+        let span = self.text.def(format_args!("sub i64 {hi}, {lo}"));
+        let last = self.text.def(format_args!("add i64 {span}, -1"));
+        let last = self.text.def(format_args!("udiv i64 {last}, {step}"));
+        let most = i64::from(i32::MAX) - 1;
+        let endless = self.text.def(format_args!("icmp ugt i64 {last}, {most}"));
+        let (stop, go) = (self.text.new_label(), self.text.new_label());
+        self.text.branch(&endless, &stop, &go);
+        self.text.begin(&stop);
+        self.text.call_void("llvm.trap", &[]);
+        self.text.line("unreachable");
+        self.text.begin(&go);
+        let last = self.text.def(format_args!("trunc i64 {last} to i32"));
+        self.text.def(format_args!("add i32 {last}, 1"))
+    }
+
+    /// Whether there is an iteration so many after the present one.
+    pub fn more(&mut self, counter: &Counter, ahead: i64) -> String {
+        let Counter { trip, trips, .. } = counter;
+        let left = self.text.def(format_args!("add i32 {trips}, {}", -ahead));
+        self.text.def(format_args!("icmp slt i32 {trip}, {left}"))
     }
 
     pub fn branch(
         &mut self,
         results: &[Val],
         condition: Val,
-        then: &Block,
-        otherwise: &Block,
+        then: &'a Block,
+        otherwise: &'a Block,
     ) -> Result<()> {
         let condition = self.uniform(condition)?;
         let [then_label, else_label, end] = [(); 3].map(|()| self.text.new_label());

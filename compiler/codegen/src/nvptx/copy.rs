@@ -25,7 +25,7 @@ impl Emitter<'_> {
             None => None,
         };
         let when = when.as_deref();
-        let plan = self.plan(access, layout)?;
+        let mut plan = self.plan(access, layout)?;
         if !is_async {
             let tile = self.load_tile(access, layout)?;
             return self.put(&tile, plan.elem, layout, to);
@@ -33,6 +33,7 @@ impl Emitter<'_> {
         if plan.width * plan.elem.size_bytes() as u32 != VECTOR_BYTES {
             return Err(self.unsupported("an asynchronous copy of other than 16 bytes"));
         }
+        plan.short_reach = true;
         let slot_bytes = self.slot_bytes(to)?;
         if !self.has_checks(&plan) {
             return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents, when);
@@ -79,13 +80,8 @@ impl Emitter<'_> {
                 (Some(one), None) => Some(one.clone()),
                 (None, other) => other,
             };
-            let taken = match (taken, when) {
-                (Some(taken), Some(when)) => {
-                    Some(self.text.def(format_args!("and i1 {taken}, {when}")))
-                }
-                (taken, when) => taken.or_else(|| when.map(str::to_owned)),
-            };
             let size = self.source_bytes(plan, vector.guard.as_deref(), vector.count.as_deref());
+            let size = when.map_or(size.clone(), |when| Some(self.bytes_when(when, size)));
             self.copy_16_bytes(
                 (&base, bytes),
                 (&vector.pointer, vector.immediate),
@@ -111,6 +107,12 @@ impl Emitter<'_> {
             }
             (None, None) => None,
         }
+    }
+
+    /// So many bytes, or none, and zeros instead: a predicated copy would have an address of its own in the machine's code.
+    fn bytes_when(&mut self, when: &str, size: Option<String>) -> String {
+        let bytes = size.unwrap_or_else(|| VECTOR_BYTES.to_string());
+        self.text.def(format_args!("select i1 {when}, i32 {bytes}, i32 0"))
     }
 
     /// One copy; nothing happens where `taken` does not hold.

@@ -86,6 +86,13 @@ impl Emitter<'_> {
         } else {
             xs.iter().zip(&ys).map(|(x, y)| self.combine(op, elem, x, y)).collect()
         };
+        if op == BinaryOp::Add
+            && let Some(counter) = self.counters.get(&a)
+            && let Ok(by) = ys[0].parse::<i64>()
+            && let Some(counter) = counter.plus(by)
+        {
+            self.counters.insert(result, counter);
+        }
         self.set_wide(result, out);
         Ok(())
     }
@@ -121,6 +128,12 @@ impl Emitter<'_> {
 
     pub fn compare(&mut self, result: Val, op: CompareOp, a: Val, b: Val) -> Result<()> {
         let elem = self.elem(a);
+        let ahead = self.counters.get(&a).filter(|_| op == CompareOp::Lt);
+        if let Some((counter, ahead)) = ahead.and_then(|c| Some((c.clone(), c.ahead_of(b)?))) {
+            let more = self.more(&counter, ahead);
+            self.set(result, Value::Uniform(more));
+            return Ok(());
+        }
         let xs = self.operand(a, result, true)?;
         let ys = self.operand(b, result, true)?;
         let (name, ty) =

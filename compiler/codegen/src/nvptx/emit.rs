@@ -1,17 +1,20 @@
 //! The function: its values, and what each statement is written by.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use tilec_gpu::gir::{Buf, Op, Program, Slot, Stmt, Val};
-use tilec_ir::{Axis, Entity};
+use tilec_ir::{Axis, BinaryOp, Entity};
 use tilec_layout::Layout;
 use tilec_vocab::{DType, Span};
 
+use super::control::Counter;
 use super::intrinsics;
 use super::lanes::Broadcasts;
 use super::shared::Places;
 use super::target::Target;
-use super::text::Text;
+use super::text::{Reserved, Text};
 use super::value::{Tile, Value, literal};
 
 /// LLVM instructions before its passes; more would take minutes to compile.
@@ -87,6 +90,14 @@ pub struct Emitter<'a> {
     pub text: Text,
     pub lines: super::entry::Lines<'a>,
     values: Vec<Option<Value>>,
+    /// Values that loops count.
+    pub counters: BTreeMap<Val, Counter>,
+    /// For each loop around the statement being written, the outermost first: a line before it.
+    pub loops: Vec<Rc<Reserved>>,
+    /// Statements outside all loops and branches that make uniform numbers.
+    pub numbers: Vec<&'a Stmt>,
+    /// For each value, loops around its making.
+    depths: Vec<usize>,
     /// Where broadcast operands are, found once for each pair of layouts.
     pub broadcasts: Broadcasts,
     /// Addresses of accesses to shared memory, found once for each buffer and layout.
@@ -102,6 +113,10 @@ impl<'a> Emitter<'a> {
             text: Text::default(),
             lines: super::entry::Lines::new(locate),
             values: vec![None; program.values.len()],
+            counters: BTreeMap::new(),
+            loops: Vec::new(),
+            numbers: Vec::new(),
+            depths: vec![0; program.values.len()],
             broadcasts: Broadcasts::default(),
             places: Vec::new(),
             span: program.signature.span,
@@ -168,6 +183,12 @@ impl<'a> Emitter<'a> {
     /// Gives a value its registers.
     pub fn set(&mut self, value: Val, made: Value) {
         self.values[value.index()] = Some(made);
+        self.depths[value.index()] = self.loops.len();
+    }
+
+    /// How many of the loops around the present statement are around the making of a value, too.
+    pub fn depth(&self, value: Val) -> usize {
+        self.depths[value.index()]
     }
 
     /// Gives a value its registers: for a uniform value, the only one.
@@ -181,12 +202,15 @@ impl<'a> Emitter<'a> {
     }
 
     /// Statements in order.
-    pub fn body(&mut self, body: &[Stmt]) -> Result<()> {
+    pub fn body(&mut self, body: &'a [Stmt]) -> Result<()> {
         for stmt in body {
             self.span = stmt.span;
             let place = self.lines.place(stmt.span);
             self.text.set_place(place);
             self.stmt(stmt)?;
+            if !self.text.is_nested() && self.is_number(stmt) {
+                self.numbers.push(stmt);
+            }
             if self.text.instructions() > MOST_INSTRUCTIONS {
                 return Err(self.unsupported(format!(
                     "more than {MOST_INSTRUCTIONS} instructions: smaller tiles make less code"
@@ -196,12 +220,29 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
+    /// Whether a statement only makes a uniform value.
+    fn is_number(&self, stmt: &Stmt) -> bool {
+        let uniform = |value: &Val| self.program.layout(*value).is_none();
+        stmt.op.is_arithmetic() && stmt.results.iter().all(uniform)
+    }
+
+    /// Whether it does so in many instructions.
+    pub fn is_long(&self, stmt: &Stmt) -> bool {
+        match stmt.op {
+            Op::Binary(BinaryOp::Div | BinaryOp::Rem, _, by) => {
+                !matches!(self.value(by), Ok(Value::Uniform(text)) if !text.starts_with('%'))
+            }
+            Op::Unary(..) => true,
+            _ => false,
+        }
+    }
+
     fn result(&self, stmt: &Stmt) -> Result<Val> {
         let first = stmt.results.first().copied();
         first.ok_or_else(|| self.unsupported("a statement without its result"))
     }
 
-    fn stmt(&mut self, stmt: &Stmt) -> Result<()> {
+    pub fn stmt(&mut self, stmt: &'a Stmt) -> Result<()> {
         match &stmt.op {
             Op::Const(imm) => {
                 let result = self.result(stmt)?;
@@ -210,7 +251,10 @@ impl<'a> Emitter<'a> {
                 Ok(())
             }
             Op::Dim(dim) => {
-                let name = self.dim(*dim);
+                let mut name = self.dim(*dim);
+                if self.text.is_late() {
+                    name = self.text.opaque("i64", &name);
+                }
                 self.set(self.result(stmt)?, Value::Uniform(name));
                 Ok(())
             }

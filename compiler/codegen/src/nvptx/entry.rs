@@ -160,7 +160,8 @@ impl Emitter<'_> {
              @$shared = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n\n\
              define ptx_kernel void @\"{name}\"({}) #0{subprogram} {{\n{}}}\n\n{}\n\
              attributes #0 = {{ convergent nounwind \"target-cpu\"=\"{}\" \"nvvm.reqntid\"=\"{threads},1,1\" }}\n\
-             attributes #1 = {{ convergent nounwind }}\n\n{lines}",
+             attributes #1 = {{ convergent nounwind }}\n\
+             attributes #2 = {{ nounwind willreturn memory(none) }}\n\n{lines}",
             parameters.join(", "),
             self.text.body(),
             self.text.declarations(),
@@ -237,12 +238,17 @@ impl Emitter<'_> {
             return Err(self.unsupported("a grid axis that the kernel lacks"));
         }
         let text: &mut Text = &mut self.text;
-        let mut number = text.early_call("i32", "llvm.nvvm.read.ptx.sreg.ctaid.x", &[]);
+        let is_late = text.is_late();
+        let mut number = text.entry_call("i32", "llvm.nvvm.read.ptx.sreg.ctaid.x", &[]);
         for faster in (axis + 1..axes).rev() {
-            number = text.early(format_args!("udiv i32 {number}, %g.{faster}"));
+            number = text.at_entry(format!("udiv i32 {number}, %g.{faster}"));
         }
         if axis > 0 {
-            number = text.early(format_args!("urem i32 {number}, %g.{axis}"));
+            number = text.at_entry(format!("urem i32 {number}, %g.{axis}"));
+        }
+        if is_late {
+            // Opaque, so that what comes from it is computed again; the divisions are not.
+            number = text.opaque("i32", &number);
         }
         Ok(text.early(format_args!("zext i32 {number} to i64")))
     }

@@ -23,6 +23,7 @@ const ALLOWED: &[&str] = &[
     "llvm.nvvm.mma.m16n8k8.row.col.tf32",
     "llvm.nvvm.rcp.approx.ftz.f",
     "llvm.nvvm.read.ptx.sreg.ctaid.x",
+    "llvm.nvvm.read.ptx.sreg.ctaid.z",
     "llvm.nvvm.read.ptx.sreg.tid.x",
     "llvm.nvvm.rsqrt.approx.f",
     "llvm.nvvm.shfl.sync.bfly.i32",
@@ -32,6 +33,7 @@ const ALLOWED: &[&str] = &[
     "llvm.smin.i64",
     "llvm.sqrt.f32",
     "llvm.ssub.sat.i64",
+    "llvm.trap",
 ];
 
 /// Whether LLVM can select it for every target of the table.

@@ -1,4 +1,5 @@
-//! Matrix products without tensor cores: one fused multiply-add for each product, operands from shared memory.
+//! Matrix products without tensor cores: one fused multiply-add for each product, operands from shared memory. Where they are
+//! many a loop runs over the depth, a few steps in each iteration.
 
 use tilec_gpu::gir::{Dot, Operand};
 use tilec_ir::Axis;
@@ -9,6 +10,12 @@ use super::emit::{Emitter, Result};
 use super::shared::Window;
 use super::value::{is_half, llvm_type, pair_type, widen};
 use super::words::{At, SHARED, Unit};
+
+/// Multiply-adds of a thread that are written one after the other: more would not stay in the instruction cache, and take LLVM
+/// seconds.
+const MOST_IN_A_ROW: usize = 2048;
+/// Depth of an iteration where a loop runs over it: two vectors of 16 bytes of `f32`.
+const STEPS: u32 = 8;
 
 /// An operand, loaded when it is first wanted.
 struct Loaded {
@@ -31,9 +38,23 @@ impl Emitter<'_> {
         dot: &Dot,
         sums: &mut [String],
     ) -> Result<()> {
-        let mut a = self.operand_of_products(layout, dot, dot.a)?;
-        let mut b = self.operand_of_products(layout, dot, dot.b)?;
         let depth: u32 = dot.over.iter().map(|axis| self.program.extent(*axis)).product();
+        if depth as usize * sums.len() > MOST_IN_A_ROW
+            && depth.is_multiple_of(STEPS)
+            && let (Some(a), Some(b)) = (self.stride(dot, dot.a), self.stride(dot, dot.b))
+        {
+            let a = (self.operand_of_products(layout, dot, dot.a, Some(STEPS))?, a);
+            let b = (self.operand_of_products(layout, dot, dot.b, Some(STEPS))?, b);
+            self.products_in_a_loop(a, b, depth, sums);
+            return Ok(());
+        }
+        let mut a = self.operand_of_products(layout, dot, dot.a, None)?;
+        let mut b = self.operand_of_products(layout, dot, dot.b, None)?;
+        self.in_a_row(&mut a, &mut b, depth, sums);
+        Ok(())
+    }
+
+    fn in_a_row(&mut self, a: &mut Loaded, b: &mut Loaded, depth: u32, sums: &mut [String]) {
         for k in 0..depth {
             for (register, sum) in sums.iter_mut().enumerate() {
                 let x = a.element(self, register, k);
@@ -41,14 +62,62 @@ impl Emitter<'_> {
                 *sum = self.float_call("llvm.fma.f32", &[&x, &y, sum]);
             }
         }
-        Ok(())
     }
 
+    /// Operands of [`STEPS`] of the depth with the bytes from one of it to the next.
+    fn products_in_a_loop(
+        &mut self,
+        (mut a, a_stride): (Loaded, u32),
+        (mut b, b_stride): (Loaded, u32),
+        depth: u32,
+        sums: &mut [String],
+    ) {
+        let before = self.text.current();
+        let (body, exit) = (self.text.new_label(), self.text.new_label());
+        self.text.jump(&body);
+        self.text.begin(&body);
+        let k = self.text.name();
+        let k_line = self.text.reserve();
+        let phis: Vec<_> = sums
+            .iter_mut()
+            .map(|sum| {
+                let name = self.text.name();
+                (self.text.reserve(), name.clone(), std::mem::replace(sum, name))
+            })
+            .collect();
+        for (operand, stride) in [(&mut a, a_stride), (&mut b, b_stride)] {
+            let bytes = self.text.def(format_args!("mul i32 {k}, {stride}"));
+            operand.window = operand.window.moved(self, &bytes);
+        }
+        self.in_a_row(&mut a, &mut b, STEPS, sums);
+        let next = self.text.def(format_args!("add i32 {k}, {STEPS}"));
+        let more = self.text.def(format_args!("icmp ult i32 {next}, {depth}"));
+        self.text
+            .fill(&k_line, format_args!("{k} = phi i32 [ 0, %{before} ], [ {next}, %{body} ]"));
+        for ((line, name, first), again) in phis.iter().zip(sums.iter()) {
+            let phi = format_args!("{name} = phi float [ {first}, %{before} ], [ {again}, %{body} ]");
+            self.text.fill(line, phi);
+        }
+        self.text.branch(&more, &body, &exit);
+        self.text.begin(&exit);
+    }
+
+    /// Bytes from one step along the depth to the next, where that is the same everywhere.
+    fn stride(&self, dot: &Dot, operand: Operand) -> Option<u32> {
+        let (Operand::Shared(slot), [axis]) = (operand, &dot.over[..]) else { return None };
+        let buffer = &self.program.buffers[slot.buf].buffer;
+        let bytes = buffer.row_weight(*axis) * buffer.row_bytes()
+            + buffer.column_weight(*axis) * buffer.elem_bytes();
+        (buffer.swizzle().bits == 0).then_some(bytes)
+    }
+
+    /// An operand's first steps of the depth; all of them for `None`.
     fn operand_of_products(
         &mut self,
         layout: &Layout<Axis>,
         dot: &Dot,
         operand: Operand,
+        steps: Option<u32>,
     ) -> Result<Loaded> {
         let Operand::Shared(slot) = operand else {
             return Err(
@@ -67,7 +136,8 @@ impl Emitter<'_> {
             .ok_or_else(|| self.unsupported("a product whose operand is not beside its result"))?;
         let mut fragment = beside;
         for axis in &dot.over {
-            fragment = fragment.over_registers(*axis, self.program.extent(*axis));
+            let extent = steps.unwrap_or_else(|| self.program.extent(*axis));
+            fragment = fragment.over_registers(*axis, extent);
         }
         for &(axis, extent) in buffer.axes() {
             if fragment.extent(axis) > extent {

@@ -28,6 +28,8 @@ pub struct Places {
     buffer: Buffer<Axis>,
     layout: Layout<Axis>,
     found: Rc<Vectors>,
+    /// Whether a loop's body uses them.
+    in_loop: bool,
 }
 
 /// Where each vector is.
@@ -74,6 +76,15 @@ impl Window {
         });
         (base.clone(), bytes)
     }
+
+    /// The same accesses so many bytes further.
+    pub fn moved(&self, emitter: &mut Emitter<'_>, bytes: &str) -> Window {
+        let further = |root: &String| {
+            emitter.text.def(format_args!("getelementptr i8, ptr addrspace(3) {root}, i32 {bytes}"))
+        };
+        let roots = self.roots.iter().map(further).collect();
+        Window { roots, vectors: self.vectors.clone(), flipped: BTreeMap::new(), ..*self }
+    }
 }
 
 impl Emitter<'_> {
@@ -100,9 +111,10 @@ impl Emitter<'_> {
     }
 
     fn shared_vectors(&mut self, buffer: &Buffer<Axis>, layout: &Layout<Axis>) -> Rc<Vectors> {
-        let known =
-            self.places.iter().find(|known| known.layout == *layout && known.buffer == *buffer);
-        if let Some(known) = known {
+        let in_loop = !self.loops.is_empty();
+        let same = |known: &&mut Places| known.layout == *layout && known.buffer == *buffer;
+        if let Some(known) = self.places.iter_mut().find(same) {
+            known.in_loop |= in_loop;
             return known.found.clone();
         }
         let registers = buffer.vectors(layout).registers;
@@ -129,8 +141,13 @@ impl Emitter<'_> {
         let roots = roots.into_iter().map(|(_, pointer)| pointer).collect();
         let found = Rc::new(Vectors { registers, ways, roots });
         let (buffer, layout) = (buffer.clone(), layout.clone());
-        self.places.push(Places { buffer, layout, found: found.clone() });
+        self.places.push(Places { buffer, layout, found: found.clone(), in_loop });
         found
+    }
+
+    /// Forgets addresses that no loop uses: after a loop they are computed again.
+    pub fn forget_idle_places(&mut self) {
+        self.places.retain(|place| place.in_loop);
     }
 
     /// For each base, the first of which it differs by the same bits in every thread, and the bits.

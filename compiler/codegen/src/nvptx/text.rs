@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
+use std::rc::Rc;
 
 /// A function body under way.
 #[derive(Default)]
@@ -9,9 +10,9 @@ pub struct Text {
     /// What depends on the thread and the parameters only: in the entry block, each expression once.
     early: String,
     known: BTreeMap<String, String>,
-    /// The same since the last loop of the outermost level: such values are computed anew there, so that they do not live
-    /// across the loop. `None` before it.
-    late: Option<BTreeMap<String, String>>,
+    /// The same since the last loop of the outermost level: such values are computed anew after it, so that they do not live
+    /// across the loop. `None` before the first.
+    late: Option<(Rc<Reserved>, BTreeMap<String, String>)>,
     /// Loops and branches around the line being written.
     depth: usize,
     /// Lines of the body; reserved ones are filled in later.
@@ -61,15 +62,23 @@ impl Text {
     /// An expression of thread and parameters: computed once, at the start.
     pub fn early(&mut self, rhs: impl Display) -> String {
         let rhs = rhs.to_string();
-        if self.is_late() {
-            let known = self.late.as_ref().and_then(|late| late.get(&rhs));
-            if let Some(name) = known {
+        if let Some((at, known)) = &self.late {
+            if let Some(name) = known.get(&rhs) {
                 return name.clone();
             }
-            let name = self.def(&rhs);
-            self.late.get_or_insert_default().insert(rhs, name.clone());
+            let at = at.clone();
+            let name = self.name();
+            self.fill(&at, format_args!("{name} = {rhs}"));
+            if let Some((_, known)) = &mut self.late {
+                known.insert(rhs, name.clone());
+            }
             return name;
         }
+        self.at_entry(rhs)
+    }
+
+    /// An expression of thread and parameters in the entry block, also after a loop.
+    pub fn at_entry(&mut self, rhs: String) -> String {
         if let Some(name) = self.known.get(&rhs) {
             return name.clone();
         }
@@ -82,7 +91,12 @@ impl Text {
 
     /// Whether early values are computed after a loop and not in the entry block.
     pub fn is_late(&self) -> bool {
-        self.depth == 0 && self.late.is_some()
+        self.late.is_some()
+    }
+
+    /// From now on early values are computed here.
+    pub fn begin_late(&mut self) {
+        self.late = Some((Rc::new(self.reserve()), BTreeMap::new()));
     }
 
     /// Whether the line being written is inside a loop or branch.
@@ -95,17 +109,9 @@ impl Text {
         self.depth += 1;
     }
 
-    /// A branch ends.
+    /// A loop or branch ends.
     pub fn leave(&mut self) {
         self.depth -= 1;
-    }
-
-    /// A loop ends.
-    pub fn leave_loop(&mut self) {
-        self.depth -= 1;
-        if self.depth == 0 {
-            self.late = Some(BTreeMap::new());
-        }
     }
 
     /// Where following instructions come from.
@@ -129,6 +135,22 @@ impl Text {
         self.instructions += 1;
     }
 
+    /// Where the next line will be.
+    pub fn mark(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Moves the lines since a mark to a reserved one.
+    pub fn move_to(&mut self, at: &Reserved, mark: usize) {
+        for moved in self.body.split_off(mark) {
+            let line = &mut self.body[at.0];
+            if !line.is_empty() {
+                line.push('\n');
+            }
+            line.push_str(&moved);
+        }
+    }
+
     /// Number of instructions so far.
     pub fn instructions(&self) -> usize {
         self.instructions
@@ -144,6 +166,20 @@ impl Text {
     pub fn early_call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
         let call = self.call_text(ret, name, args);
         self.early(call)
+    }
+
+    /// As [`Text::early_call`], in the entry block, also after a loop.
+    pub fn entry_call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
+        let call = self.call_text(ret, name, args);
+        self.at_entry(call)
+    }
+
+    /// The same number, once, and LLVM does not know.
+    pub fn opaque(&mut self, ty: &str, number: &str) -> String {
+        let (bits, kind) = if ty == "i64" { (64, 'l') } else { (32, 'r') };
+        self.early(format_args!(
+            "call {ty} asm \"mov.b{bits} $0, $1;\", \"={kind},{kind}\"({ty} {number}) #2"
+        ))
     }
 
     /// Calls an intrinsic that gives nothing.

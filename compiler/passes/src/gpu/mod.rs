@@ -10,6 +10,7 @@ mod base2;
 mod masked;
 mod maxima;
 mod reciprocal;
+mod running;
 
 /// The pipeline of GPU targets, after that of all targets.
 pub const GPU_PASSES: &[Pass] = &[
@@ -54,6 +55,13 @@ pub const GPU_PASSES: &[Pass] = &[
         after: &["gpu_cse"],
         why: "the others leave operands behind that nobody uses any more",
         run: dce::run,
+    },
+    Pass {
+        name: "running_max",
+        stage: Tile::NAME,
+        after: &["gpu_dce"],
+        why: "a running maximum in base 2 that starts above -inf needs neither a guard nor a choice",
+        run: running::run,
     },
 ];
 

@@ -4,6 +4,7 @@
 //! into lane by lane. Numbers that a kernel loads from memory are not known here; a plan that needs one says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use tilec_ir::{Axis, Extent, Op, Value};
 
@@ -158,6 +159,8 @@ impl World<'_, '_> {
         let hi = self.expr(&plan.blocks.hi)?;
         let live = self.intervals(&plan.live)?;
         let mixed = self.intervals(&plan.mixed)?;
+        // The lanes along other axes are the same in all blocks.
+        let mut others: Option<Vec<(Axis, Range<i64>)>> = None;
         let mut row = Vec::new();
         for block in 0..total {
             let inside = |list: &[(i64, i64)]| list.iter().any(|&(a, b)| a <= block && block < b);
@@ -169,8 +172,15 @@ impl World<'_, '_> {
             let first = lo + block * plan.blocks.step;
             let range = first..(first + plan.blocks.step).min(hi);
             let whole = range.end - range.start == plan.blocks.step;
-            let (lanes, all) =
-                if class == Class::Dead { (0, 0) } else { self.lanes(plan, range, class)? };
+            let (lanes, all) = if class == Class::Dead {
+                (0, 0)
+            } else {
+                let others = match &mut others {
+                    Some(others) => others,
+                    none => none.insert(self.ranges(plan)?),
+                };
+                self.lanes(plan, others, range, class)?
+            };
             // What the intervals leave open is decided when the block comes.
             let class = match class {
                 Class::Mixed if !plan.tests.is_empty() && lanes == 0 => Class::Dead,
@@ -199,18 +209,22 @@ impl World<'_, '_> {
             .collect()
     }
 
+    /// The lanes that exist along all axes of [`Counts::axes`] but the loop's own.
+    fn ranges(&self, plan: &Plan) -> Result<Vec<(Axis, Range<i64>)>, CountError> {
+        let others = self.axes.iter().filter(|&&axis| axis != plan.blocks.axis);
+        others.map(|&axis| Ok((axis, self.range(axis)?))).collect()
+    }
+
     /// Lanes of a block for which every mask holds, and all its lanes.
     fn lanes(
         &self,
         plan: &Plan,
-        block: std::ops::Range<i64>,
+        others: &[(Axis, Range<i64>)],
+        block: Range<i64>,
         class: Class,
     ) -> Result<(u64, u64), CountError> {
-        let mut ranges = Vec::new();
-        for &axis in self.axes {
-            let range = if axis == plan.blocks.axis { block.clone() } else { self.range(axis)? };
-            ranges.push((axis, range));
-        }
+        let mut ranges = others.to_vec();
+        ranges.push((plan.blocks.axis, block));
         let size: i64 = ranges.iter().map(|(_, r)| (r.end - r.start).max(0)).product();
         // What depends on data counts as holding.
         let known = plan.conditions.iter().filter(|condition| condition.opaque.is_empty());
@@ -240,7 +254,7 @@ impl World<'_, '_> {
         Ok((found, size as u64))
     }
 
-    fn range(&self, axis: Axis) -> Result<std::ops::Range<i64>, CountError> {
+    fn range(&self, axis: Axis) -> Result<Range<i64>, CountError> {
         let start = self.value(self.scope.start(axis))?;
         let end = self.value(self.scope.end(axis))?;
         let extent = match self.scope.kernel.axes[axis].extent {
