@@ -4,11 +4,12 @@
 CARGO ?= cargo
 TILEC := target/release/tilec
 
-.PHONY: help setup build demo test lint fmt fuzz tools clean
+.PHONY: help setup build demo test matrix lint fmt fuzz tools clean
 
 help:
 	@echo "make demo   build tilec and run attention on a real model's Q, K, V, checked against PyTorch"
 	@echo "make test   every test of the workspace"
+	@echo "make matrix every kernel in every type, head size and setting on the simulator; takes an hour"
 	@echo "make lint   formatting and clippy"
 	@echo "make fuzz   200,000 seeded hostile inputs through every reader of text"
 	@echo "make tools  install NVIDIA's ptxas and nvdisasm, for tilec emit --to sass"
@@ -26,6 +27,10 @@ demo: build
 test: setup
 	$(CARGO) test --workspace
 	@echo "all tests passed"
+
+# One part of it: cargo run --release -p tilec-tests --example matrix -- causal tf32 D=256
+matrix: setup
+	$(CARGO) run --release -p tilec-tests --example matrix
 
 lint: setup
 	$(CARGO) fmt --all --check

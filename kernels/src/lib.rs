@@ -16,6 +16,10 @@ pub struct LibraryFile {
     pub text: &'static str,
 }
 
+/// Tuning records that come with the library: what `tilec cache ls --json` shows of a record, in a list. They are hints about
+/// speed for the devices they name, and count after the user's own.
+pub const TUNED: &str = include_str!("../tuned.json");
+
 macro_rules! files {
     ($($name:literal $path:literal $about:literal;)*) => {
         &[$(LibraryFile {
@@ -43,6 +47,7 @@ pub const FILES: &[LibraryFile] = files! {
     "documents" "attention/documents.tile" "packed documents, told apart by ids";
     "sink" "attention/sink.tile" "a learned score that takes weight and gives nothing";
     "gqa" "attention/gqa.tile" "grouped queries packed into one tile";
+    "wide" "model/wide.tile" "causal attention of one head wider than a tile, over few tokens, and its gradients";
     "flash_backward" "backward/flash_backward.tile" "flash attention, backward: the functions its kernels are made of";
     "delta" "backward/delta.tile" "the row sums that the backward pass subtracts";
     "full_backward" "backward/full.tile" "gradients of full attention";
@@ -56,6 +61,11 @@ pub const FILES: &[LibraryFile] = files! {
     "layer_norm" "smoke/layer_norm.tile" "layer normalisation of each row";
     "rms_norm" "smoke/rms_norm.tile" "root-mean-square normalisation of each row";
     "matmul" "smoke/matmul.tile" "matrix product";
+    "linear" "model/linear.tile" "gradients of a linear layer";
+    "embedding" "model/embedding.tile" "rows of a table by number";
+    "rope" "model/rope.tile" "rotary position embedding";
+    "swiglu" "model/swiglu.tile" "the gated activation of a feed-forward layer, and its gradients";
+    "rms_norm_backward" "model/rms_norm_backward.tile" "gradients of root-mean-square normalisation";
     "page_walk" "smoke/page_walk.tile" "decoding with a page of the cache as a tile";
 };
 

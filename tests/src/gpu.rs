@@ -38,8 +38,8 @@ pub fn binding(kernel: &Kernel, dtype: DType, head: i64) -> Specialisation {
             }
             GenericKind::Knob(choices) => binding.ints.extend(choices.first().map(|&n| (name, n))),
             GenericKind::Const => {
-                // Heads to a key head, rows of a page, columns of a normalised row.
-                let usual = [("D", head), ("R", 4), ("S", 16), ("N", 256)];
+                // Half a head, heads to a key head, rows of a page, columns of a normalised row.
+                let usual = [("D", head), ("E", head / 2), ("R", 4), ("S", 16), ("N", 256)];
                 let value = usual.iter().find(|(known, _)| *known == name);
                 binding.ints.extend(value.map(|&(_, n)| (name, n)));
             }

@@ -4,7 +4,10 @@
 pub mod gpu;
 mod launch;
 mod library;
+pub mod made;
+pub mod matrix;
 pub mod problem;
+mod quote;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -40,6 +40,7 @@ const DIMS: &[(&str, i64)] = &[
     ("S", 16),
     ("L", 10),
     ("W", 1),
+    ("V", 19),
 ];
 
 /// Extents that one kernel has its own of: partial results are what `combine` loops over, columns are in blocks of 64 in
@@ -61,6 +62,7 @@ const NUMBERS: &[(&str, f64)] = &[
     ("left", 100.0),
     ("right", 40.0),
     ("table", 7.0),
+    ("ids", 19.0),
     ("lengths", 161.0),
     ("prefix", 130.0),
     ("qdoc", 2.0),

@@ -21,20 +21,24 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tilec-ptxsim", &[]),
     ("tilec-cpu", &["vocab", "ir", "host", "codegen"]),
     ("tilec-ptx", &["vocab", "ir", "passes", "layout", "gpu", "codegen", "host"]),
+    ("tilec-model", &["vocab", "ir", "layout", "gpu", "codegen", "ptx"]),
     ("tilec-sim", &["vocab", "host", "ptxsim"]),
     ("tilec-cuda", &["vocab", "host"]),
     ("tilec-fakecuda", &["ptxsim"]),
     ("tilec-runtime", &["vocab", "host", "cuda", "sim"]),
     ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
     ("tilec-cache", &[]),
-    ("tilec-tune", &["vocab", "ir", "interp", "driver", "host", "cache", "verify"]),
+    (
+        "tilec-tune",
+        &["vocab", "ir", "interp", "driver", "host", "cache", "verify", "ptx", "model"],
+    ),
     ("tilec-kernels", &[]),
     (
         "tilec",
         &[
             "vocab", "syntax", "ir", "sema", "interp", "passes", "driver", "host", "codegen",
             "cpu", "verify", "kernels", "cache", "tune", "gpu", "ptx", "ptxsim", "sim", "cuda",
-            "runtime",
+            "runtime", "model",
         ],
     ),
     (

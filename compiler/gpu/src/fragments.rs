@@ -50,8 +50,8 @@ pub(crate) fn fragments(
     let (a, b) = operands(shape);
     let c = shape
         .c()
-        .covering(D::N, warp_columns)
         .covering(D::M, warp_rows)
+        .covering(D::N, warp_columns)
         .over_warps(D::M, row_warps)
         .over_warps(D::N, column_warps)
         .copied_over_warps(copies);

@@ -314,11 +314,13 @@ impl<'k> Machine<'k> {
                 }
                 Ok(out)
             }
-            Op::Dot(over, _) => {
+            Op::Dot(over, precision) => {
                 let (Data::Float(a), Data::Float(b)) = (arg(0)?, arg(1)?) else {
                     return bug("a dot of what is not float");
                 };
-                let (a, b) = ((a.as_slice(), axes_of(0)), (b.as_slice(), axes_of(1)));
+                let factors = |x| self.mode.factors(x, *precision);
+                let (a, b) = (factors(a), factors(b));
+                let (a, b) = ((&*a, axes_of(0)), (&*b, axes_of(1)));
                 let mut out = dot::dot(a, b, over, &self.lanes, self.mode);
                 rounding.results(&mut out);
                 Ok(Data::Float(out))

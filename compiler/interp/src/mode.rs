@@ -5,6 +5,9 @@
 //! double rounding innocuous?"). Transcendental functions are the host's `f64` ones, rounded: with
 //! an error below 1 ulp of `f64` they are correctly rounded but for about one argument in 2^28.
 
+use std::borrow::Cow;
+
+use tilec_ir::Precision;
 use tilec_vocab::{DType, bf16_from_f64, f16_from_f64};
 
 /// Which roundings are made.
@@ -18,7 +21,7 @@ pub enum Mode {
     /// rounded to `f32`, whatever its precision asks for.
     Declared,
     /// Every float result is rounded to this type, tensors to their own type besides. Sums and
-    /// dots accumulate in `f32`.
+    /// dots accumulate in `f32`; a dot in `tf32` rounds its operands to that first.
     Low(DType),
 }
 
@@ -48,6 +51,25 @@ impl Mode {
             Mode::Declared | Mode::Low(_) => Rounding::of(dtype),
         }
     }
+
+    /// An operand of a dot as its products see it.
+    pub(crate) fn factors(self, operand: &[f64], precision: Precision) -> Cow<'_, [f64]> {
+        match (self, precision) {
+            (Mode::Low(_), Precision::Tf32) => operand.iter().map(|&x| tf32(x)).collect(),
+            _ => Cow::Borrowed(operand),
+        }
+    }
+}
+
+/// The nearest number with the 10 bits behind the point that tf32 has, ties to even.
+fn tf32(x: f64) -> f64 {
+    const DROPPED: u32 = 13;
+    let bits = (x as f32).to_bits();
+    if !x.is_finite() {
+        return x;
+    }
+    let half = (1 << (DROPPED - 1)) - 1 + ((bits >> DROPPED) & 1);
+    f64::from(f32::from_bits((bits + half) >> DROPPED << DROPPED))
 }
 
 impl Rounding {
@@ -93,6 +115,29 @@ impl Rounding {
     pub(crate) fn nearest_all(self, xs: &mut [f64]) {
         if self != Rounding::Keep {
             xs.iter_mut().for_each(|x| *x = self.nearest(*x));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tf32_keeps_ten_bits_behind_the_point_and_rounds_to_the_nearest() {
+        let unit = 2f64.powi(-10);
+        for (x, nearest) in [
+            (1.0 + unit, 1.0 + unit),
+            (1.0 + 0.49 * unit, 1.0),
+            (-1.0 - 0.51 * unit, -1.0 - unit),
+            (1.0 + 0.5 * unit, 1.0),
+            (1.0 + 1.5 * unit, 1.0 + 2.0 * unit),
+            (f64::NEG_INFINITY, f64::NEG_INFINITY),
+            (0.0, 0.0),
+        ] {
+            let low = Mode::Low(DType::F32).factors(&[x], Precision::Tf32).into_owned();
+            assert_eq!(low, [nearest]);
+            assert_eq!(Mode::Exact.factors(&[x], Precision::Tf32).into_owned(), [x]);
         }
     }
 }

@@ -27,8 +27,8 @@ pub struct Artifact {
     pub payload: Payload,
 }
 
-/// Code in the form that is stored and shipped. Never host machine code: a poisoned cache entry
-/// must not be able to run, so CPU code is made from verified IR at load time.
+/// Code in the form that is shipped. Never host machine code: what comes from elsewhere must not be able to run as it is, so CPU
+/// code is made from verified IR at load time, or taken from a store of what this user made before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// Optimised tile IR as text, for the interpreter, the CPU's JIT, and devices that bring a compiler to PTX.

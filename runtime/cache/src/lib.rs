@@ -14,8 +14,7 @@
 //! - An entry answers to the whole key it was made for, not to a hash of it.
 //! - What a killed writer leaves is swept; the whole stays under a bound on size.
 //!
-//! Deliberately absent: `fsync`, since the checksum finds what a power failure tears; a lock for reading;
-//! machine code that would run without being verified again.
+//! Deliberately absent: `fsync`, since the checksum finds what a power failure tears; a lock for reading.
 
 mod entry;
 mod key;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tilec_host::{Arguments, Device};
 use tilec_ir::Kernel;
+use tilec_ptx::{KNOBS, SetKnobs};
 
 use crate::args::{Assignment, Setting};
 use crate::failure::Failure;
@@ -57,9 +58,13 @@ impl Call {
         Ok((kernel, module.spec(&kernel.name)))
     }
 
-    /// The device, whose times say something.
+    /// The device.
     pub fn open(&self) -> Result<Box<dyn Device>, Failure> {
-        self.device.timed(self.threads.map(Into::into), &tilec_ptx::Options::default())
+        let set = self.fixed_gpu()?;
+        let set = |name: &str| set.get(name).and_then(|&value| u32::try_from(value).ok());
+        let knobs = SetKnobs { warps: set("warps"), stages: set("stages") };
+        let options = tilec_ptx::Options { knobs, ..tilec_ptx::Options::default() };
+        self.device.open(self.threads.map(Into::into), &options)
     }
 
     /// The arguments.
@@ -67,15 +72,35 @@ impl Call {
         read_arguments(kernel, &self.arguments)
     }
 
-    /// Knobs and constants that are fixed.
+    /// Knobs and constants that are fixed, but for those that every GPU kernel has.
     pub fn fixed(&self) -> Result<BTreeMap<String, i64>, Failure> {
-        let mut fixed = BTreeMap::new();
-        for Setting { name, value } in &self.knobs {
-            if fixed.insert(name.clone(), *value).is_some() {
-                return Err(Failure::Usage(format!("--knob {name} is given twice")));
+        let mut fixed = self.given()?;
+        fixed.retain(|name, _| !KNOBS.iter().any(|(knob, _)| knob == name));
+        Ok(fixed)
+    }
+
+    /// Those that every GPU kernel has.
+    pub fn fixed_gpu(&self) -> Result<BTreeMap<String, i64>, Failure> {
+        let mut fixed = self.given()?;
+        fixed.retain(|name, _| KNOBS.iter().any(|(knob, _)| knob == name));
+        for (name, value) in &fixed {
+            let allowed = KNOBS.iter().find(|(knob, _)| knob == name).map(|(_, values)| *values);
+            if let Some(values) = allowed.filter(|values| !values.contains(value)) {
+                let text = format!("knob `{name}` cannot be {value}; it is one of {values:?}");
+                return Err(Failure::Usage(text));
             }
         }
         Ok(fixed)
+    }
+
+    fn given(&self) -> Result<BTreeMap<String, i64>, Failure> {
+        let mut given = BTreeMap::new();
+        for Setting { name, value } in &self.knobs {
+            if given.insert(name.clone(), *value).is_some() {
+                return Err(Failure::Usage(format!("--knob {name} is given twice")));
+            }
+        }
+        Ok(given)
     }
 
     /// The same call as words of a command line, with these knobs in place of its own.

@@ -47,7 +47,9 @@ pub const REPORT: &str = "This is a fault of tilec, not of your program. Please 
 impl From<tilec_ptx::Error> for Failure {
     fn from(error: tilec_ptx::Error) -> Failure {
         match error {
-            tilec_ptx::Error::Unsupported(what) => Failure::Target(what),
+            tilec_ptx::Error::Unsupported(what) | tilec_ptx::Error::NoRoom(what) => {
+                Failure::Target(what)
+            }
             tilec_ptx::Error::Bug(bug) => Failure::bug(bug),
         }
     }
@@ -123,7 +125,7 @@ impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Failure {
         match error {
             RuntimeError::Bug(bug) => bug.into(),
-            RuntimeError::Device { .. } => Failure::Target(error.to_string()),
+            RuntimeError::Device { .. } | RuntimeError::NoRoom { .. } => Failure::Target(error.to_string()),
             other => Failure::Usage(other.to_string()),
         }
     }

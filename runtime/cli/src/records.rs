@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tilec_cache::{Cache, CacheError, default_root};
 use tilec_host::DeviceInfo;
 use tilec_ir::{GenericKind, Kernel};
-use tilec_tune::{Record, Site, bucket, find, show};
+use tilec_tune::{Record, Site, bucket, find, shipped, show};
 
 use crate::output::Talk;
 use crate::prepare::Prepared;
@@ -29,22 +29,48 @@ pub fn for_launch(
     }
     let bucket = bucket::of(&bucket::numbers(&prepared.launch));
     let cache = match default_root().and_then(Cache::open_existing) {
-        Ok(Some(cache)) => cache,
-        Ok(None) | Err(CacheError::NoPlace) => return no_record(&bucket, talk),
+        Ok(cache) => cache,
+        Err(CacheError::NoPlace) => None,
         Err(error) => {
             talk.say(format!("warning: {error}"));
-            return None;
+            None
         }
     };
     let site = Site::new(kernel, &prepared.binding, &bucket, device);
     let mut warn = |text: String| talk.say(format!("warning: {text}"));
-    let Some(record) = find(&cache, &site, &mut warn) else { return no_record(&bucket, talk) };
-    let knobs = show(&record.knobs);
-    talk.detail(format!("knobs {knobs} from the tuning record of {} for {bucket}", record.date));
+    let own = cache.and_then(|cache| find(&cache, &site, &mut warn));
+    let (record, whose) = match own {
+        Some(record) => (record, ""),
+        None => match shipped(&came_with_us(), &site) {
+            Some(record) => (record.clone(), ", which came with tilec,"),
+            None => {
+                talk.detail(format!("no tuning record for {bucket}"));
+                return None;
+            }
+        },
+    };
+    let (knobs, date) = (show(&record.knobs), &record.date);
+    talk.detail(format!("knobs {knobs} from the tuning record of {date}{whose} for {bucket}"));
     Some(record)
 }
 
-fn no_record(bucket: &str, talk: Talk) -> Option<Record> {
-    talk.detail(format!("default knobs: no tuning record for {bucket}"));
-    None
+/// The records that came with the program.
+pub fn came_with_us() -> Vec<Record> {
+    // A test reads them; what cannot be read is none.
+    serde_json::from_str(tilec_kernels::TUNED).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_records_that_come_with_us_can_be_read_and_name_kernels_of_the_library() {
+        let records: Vec<Record> = serde_json::from_str(tilec_kernels::TUNED).expect("records");
+        for record in &records {
+            let words = format!("kernel {}(", record.kernel);
+            let known = tilec_kernels::FILES.iter().any(|file| file.text.contains(&words));
+            assert!(known, "no kernel `{}` in the library", record.kernel);
+        }
+    }
 }

@@ -59,6 +59,11 @@ impl Settings {
         )
     }
 
+    /// Whether a knob that every GPU kernel has is set.
+    pub fn sets_gpu_knobs(&self) -> bool {
+        self.knobs.iter().any(|setting| KNOBS.iter().any(|(name, _)| *name == setting.name))
+    }
+
     /// Whether the pipeline is not the usual one.
     pub fn leaves_out_passes(&self) -> bool {
         !self.without.is_empty()

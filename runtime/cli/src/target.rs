@@ -8,7 +8,7 @@ use tilec_codegen::nvptx::TARGETS;
 use tilec_cpu::CpuDevice;
 use tilec_cuda::CudaDevice;
 use tilec_host::gpu::PtxCompiler;
-use tilec_host::{Device, RuntimeError};
+use tilec_host::{CodeStore, Device, RuntimeError};
 use tilec_ptxsim::{Config, Counters};
 use tilec_sim::SimDevice;
 use tilec_verify::InterpDevice;
@@ -37,6 +37,8 @@ struct Opening<'a> {
     threads: Option<usize>,
     /// How code is made, where it takes PTX.
     ptx: &'a tilec_ptx::Options,
+    /// Where code is kept between runs, if it is.
+    store: Option<Arc<dyn CodeStore>>,
 }
 
 /// A device, or what is missing for it.
@@ -44,7 +46,11 @@ type Attempt = Result<Box<dyn Device>, String>;
 
 impl Opening<'_> {
     fn compiler(&self) -> Option<Arc<dyn PtxCompiler>> {
-        Some(Arc::new(tilec_ptx::Compiler(self.ptx.clone())))
+        let compiler = tilec_ptx::Compiler(self.ptx.clone());
+        Some(match &self.store {
+            Some(store) => Arc::new(tilec_ptx::Stored { compiler, store: Arc::clone(store) }),
+            None => Arc::new(compiler),
+        })
     }
 
     fn simulator(&self, counters: Counters) -> SimDevice {
@@ -64,7 +70,7 @@ static KINDS: &[Kind] = &[
         numbered: false,
         processor: true,
         open: |how| match CpuDevice::new(how.threads) {
-            Ok(device) => Ok(Box::new(device)),
+            Ok(device) => Ok(Box::new(device.with_store(how.store.clone()))),
             Err(error) => Err(error.to_string()),
         },
     },
@@ -126,7 +132,17 @@ impl Target {
         threads: Option<usize>,
         ptx: &tilec_ptx::Options,
     ) -> Result<Box<dyn Device>, Failure> {
-        self.attempt(threads, ptx).map_err(|missing| {
+        self.keeping(threads, ptx, None)
+    }
+
+    /// As [`Target::open`]; code is taken from a store where it has it.
+    pub fn keeping(
+        self,
+        threads: Option<usize>,
+        ptx: &tilec_ptx::Options,
+        store: Option<Arc<dyn CodeStore>>,
+    ) -> Result<Box<dyn Device>, Failure> {
+        self.attempt(threads, ptx, store).map_err(|missing| {
             let text =
                 format!("device {self} is not available: {missing}; use --device {}", default());
             Failure::Target(text)
@@ -135,20 +151,12 @@ impl Target {
 
     /// What is missing for it to run; none if nothing is.
     pub fn missing(self) -> Option<String> {
-        self.attempt(None, &tilec_ptx::Options::default()).err()
+        self.attempt(None, &tilec_ptx::Options::default(), None).err()
     }
 
-    /// The device, if its times say something of a machine.
-    pub fn timed(
-        self,
-        threads: Option<usize>,
-        ptx: &tilec_ptx::Options,
-    ) -> Result<Box<dyn Device>, Failure> {
-        if self.kind.name == SIM {
-            let text = format!("device {self} has no time of its own: nothing can be tuned on it");
-            return Err(Failure::Target(text));
-        }
-        self.open(threads, ptx)
+    /// Whether it counts, and has no time of its own.
+    pub fn counts(self) -> bool {
+        self.kind.name == SIM
     }
 
     /// The simulator with all its counters, if that is what it is.
@@ -156,17 +164,23 @@ impl Target {
         self,
         threads: Option<usize>,
         ptx: &tilec_ptx::Options,
+        store: Option<Arc<dyn CodeStore>>,
     ) -> Result<SimDevice, Failure> {
         if self.kind.name != SIM {
             let text = format!("--stats counts what the simulator does; use --device {SIM}");
             return Err(Failure::Usage(text));
         }
-        let how = Opening { ordinal: self.ordinal, threads, ptx };
+        let how = Opening { ordinal: self.ordinal, threads, ptx, store };
         Ok(how.simulator(Counters::Full))
     }
 
-    fn attempt(self, threads: Option<usize>, ptx: &tilec_ptx::Options) -> Attempt {
-        (self.kind.open)(&Opening { ordinal: self.ordinal, threads, ptx })
+    fn attempt(
+        self,
+        threads: Option<usize>,
+        ptx: &tilec_ptx::Options,
+        store: Option<Arc<dyn CodeStore>>,
+    ) -> Attempt {
+        (self.kind.open)(&Opening { ordinal: self.ordinal, threads, ptx, store })
     }
 }
 

@@ -15,31 +15,167 @@ fn rows(json: &Value) -> &[Value] {
     json["rows"].as_array().map_or(&[], Vec::as_slice)
 }
 
+/// Every suite there is; the layers and models of one, which are large, by themselves.
 #[test]
-fn every_row_of_the_reports_has_a_status() {
+fn every_row_of_every_suite_has_a_status() {
     let folder = Folder::new();
-    let suites = [
-        ("seeds/a30_paged_decode", 2),
-        ("seeds/fa2_sm80", 30),
-        ("seeds/fp32_variants", 56),
-        ("seeds/cs336_triton", 207),
-        ("seeds/cs336_transformer", 178),
-    ];
-    for (suite, count) in suites {
-        let ran = on_cpu(&folder, &["bench", suite, "--count", "--json", "-q"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let json = ran.json();
-        assert_eq!(rows(&json).len(), count, "{suite}");
-        for row in rows(&json) {
-            match row["status"].as_str() {
-                Some("counted") => assert!(row["tensor_bytes"].as_u64() > Some(0), "{row}"),
-                Some("unsupported" | "out-of-memory") => {
-                    assert!(row["reason"].as_str().is_some_and(|why| why.len() > 10), "{row}");
+    let suites = folder.run(&["bench", "--json"]).json();
+    let suites = suites["suites"].as_array().expect("suites").clone();
+    let names: Vec<&str> = suites.iter().filter_map(|suite| suite["name"].as_str()).collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("seeds/")).count(), 5, "{names:?}");
+    std::thread::scope(|scope| {
+        for suite in &suites {
+            let folder = &folder;
+            scope.spawn(move || {
+                let name = suite["name"].as_str().expect("a name");
+                let ran = on_cpu(folder, &["bench", name, "--count", "--json", "-q"]);
+                assert_eq!(ran.code, 0, "{ran:?}");
+                let json = ran.json();
+                assert_eq!(suite["rows"], rows(&json).len(), "{name}");
+                if name.starts_with("seeds/") {
+                    assert_eq!(json["reported_rows"], rows(&json).len(), "{name}");
                 }
-                other => panic!("{other:?}: {row}"),
+                rows(&json).iter().for_each(has_a_status);
+            });
+        }
+    });
+}
+
+/// Nothing was launched.
+fn has_a_status(row: &Value) {
+    match row["status"].as_str() {
+        Some("counted") => {
+            assert!(row["bytes"].as_u64() > Some(0), "{row}");
+            assert!(row["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{row}");
+        }
+        Some("unsupported" | "out-of-memory") => {
+            assert!(row["reason"].as_str().is_some_and(|why| why.len() > 10), "{row}");
+        }
+        other => panic!("{other:?}: {row}"),
+    }
+}
+
+/// Backward is five products where forward has two, whatever is computed again; a row's time is that of its steps.
+#[test]
+fn a_row_of_several_kernels_adds_up() {
+    let folder = Folder::new();
+    let args = ["bench", "seeds/cs336_triton", "--json", "--time", "20ms", "--rows"];
+    let rows_wanted = "triton seq_len=128 d_model=16 f32 forward and backward";
+    let json = on_cpu(&folder, &[&args[..], &[rows_wanted]].concat()).json();
+    let row = &rows(&json)[0];
+    assert_eq!(row["status"], "ok", "{row}");
+    let steps = row["steps"].as_array().expect("steps");
+    let names: Vec<&str> = steps.iter().filter_map(|step| step["kernel"].as_str()).collect();
+    assert_eq!(names, ["causal", "delta", "causal_dkdv", "causal_dq"]);
+    let pairs = 128 * 129 / 2;
+    assert_eq!(row["flops_exact"], 4 * 16 * pairs * 7 / 2, "{row}");
+    assert!(row["spec_cases"].as_u64() > Some(0), "{row}");
+    let mean = |row: &Value| row["mean_ns"].as_f64().expect("a time");
+    let launches = row["launches"].as_u64().expect("launches") as usize;
+    // Means of as many launches add up; a step may have had more.
+    let sum: f64 = steps.iter().map(mean).sum();
+    assert!(launches >= 3 && mean(row) > 0.2 * sum && mean(row) < 5.0 * sum, "{row}");
+}
+
+#[test]
+fn decode_reads_what_the_window_holds() {
+    let folder = Folder::new();
+    let args = ["bench", "seeds/a30_paged_decode", "--count", "--json", "--rows", "causal=1"];
+    let json = on_cpu(&folder, &args).json();
+    let row = &rows(&json)[0];
+    // 4097 tokens, 8 heads of 128 in f16, keys and values; two products for each of 32 query heads.
+    assert_eq!(row["bytes"], 4097 * 8 * 128 * 2 * 2, "{row}");
+    assert_eq!(row["flops_exact"], 4 * 4097 * 32 * 128, "{row}");
+}
+
+#[test]
+fn the_simulator_counts_rows() {
+    let folder = Folder::new();
+    let rows_wanted = "triton seq_len=128 d_model=16 f32 backward";
+    let args = ["bench", "seeds/cs336_triton", "--device", "sim", "--rows", rows_wanted];
+    let json = folder.run(&[&args[..], &["--json"]].concat()).json();
+    let row = &rows(&json)[0];
+    assert_eq!((&row["status"], &row["mean_ns"]), (&"counted".into(), &Value::Null), "{row}");
+    assert_eq!((&json["gpu"], &json["device"]), (&"a100".into(), &"sim".into()));
+    for step in row["steps"].as_array().expect("steps") {
+        let counted = &step["simulated"];
+        assert!(counted["warp_instructions"].as_u64() > Some(0), "{step}");
+        assert!(counted["global_sectors"].as_u64() >= counted["global_ideal"].as_u64(), "{step}");
+        assert!(step["expected"]["time_ns"].as_f64() > Some(0.0), "{step}");
+    }
+    let ran = folder.run(&args);
+    assert!(ran.stdout.contains("warp instr") && ran.stdout.contains("model of a100"), "{ran:?}");
+}
+
+#[test]
+fn a_gpu_has_times_by_its_own_clock() {
+    let folder = Folder::new();
+    let drivers = folder.path("driver");
+    std::fs::create_dir_all(&drivers).expect("a folder");
+    tilec_fakecuda::install(&drivers).expect("the library is built");
+    assert_eq!(folder.run(&["new", "causal", "--from", "causal"]).code, 0);
+    let shape = "B=1,H=1,G=1,M=64,N=64,D=16";
+    let args = ["bench", "causal.tile", "--shape", shape, "--device", "cuda", "--time", "1ms"];
+    let mut command = folder.command(&[&args[..], &["--json"]].concat());
+    command.env("LD_LIBRARY_PATH", &drivers).env(tilec_fakecuda::LOG, folder.path("log"));
+    let ran = Ran::new(&command.output().expect("tilec runs"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let json = ran.json();
+    let row = &rows(&json)[0];
+    assert_eq!((&row["status"], &json["device"]), (&"ok".into(), &"cuda:0".into()), "{row}");
+    let log = std::fs::read_to_string(folder.path("log")).expect("the driver's log");
+    assert!(log.contains("cuEventElapsedTime"), "times are those of events: {log}");
+}
+
+/// A page that any parser of XML takes, that fetches nothing, and that has every row.
+#[test]
+fn a_page_stands_alone() {
+    let folder = Folder::new();
+    let rows_wanted = "seq_len=128 d_model=16";
+    let page = folder.path("report.html");
+    let page_text = page.to_str().expect("a path");
+    let args = ["bench", "seeds/cs336_triton", "--time", "5ms", "--rows", rows_wanted, "--json"];
+    let ran = on_cpu(&folder, &[&args[..], &["--html", page_text]].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let html = std::fs::read_to_string(&page).expect("a page");
+    assert_eq!(unclosed(&html), Vec::<String>::new());
+    for far in ["http://", "https://", "url(", "<script", "<link", "@import"] {
+        let known = ["http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"];
+        let found = html
+            .match_indices(far)
+            .filter(|(at, _)| !known.iter().any(|name| html[*at..].starts_with(name)));
+        assert_eq!(found.count(), 0, "{far}");
+    }
+    let json = ran.json();
+    for row in rows(&json) {
+        let name = row["row"].as_str().expect("a name");
+        assert!(html.contains(&format!("<td class=\"name\">{name}</td>")), "{name}");
+    }
+    assert!(html.contains("<svg") && html.contains("prefers-color-scheme: dark"));
+    assert!(html.contains("class=\"bar\"") && html.contains("6 rows: 6 ok"), "plots");
+}
+
+/// Elements that are not closed where they should be.
+fn unclosed(html: &str) -> Vec<String> {
+    let mut open: Vec<String> = Vec::new();
+    let mut wrong = Vec::new();
+    for tag in html.split('<').skip(1).filter(|tag| !tag.starts_with('!')) {
+        let Some((inside, _)) = tag.split_once('>') else {
+            wrong.push(tag.to_owned());
+            continue;
+        };
+        let name: String =
+            inside.trim_start_matches('/').chars().take_while(|c| c.is_alphanumeric()).collect();
+        if inside.starts_with('/') {
+            if open.pop().as_ref() != Some(&name) {
+                wrong.push(inside.to_owned());
             }
+        } else if !inside.ends_with('/') {
+            open.push(name);
         }
     }
+    wrong.extend(open);
+    wrong
 }
 
 /// The report's 98 TFLOP/s of 1024 x 4096 causal rows is 172: pairs are those that count.

@@ -172,3 +172,30 @@ fn what_is_built_runs_without_a_compiler() {
         assert_eq!(folder.list(), before);
     }
 }
+
+/// On a GPU a record has `warps` and `stages` too, and holds for every GPU of that kind.
+#[test]
+fn tuning_on_a_gpu_sets_the_knobs_that_every_gpu_kernel_has() {
+    let folder = Folder::new();
+    let call = ["add.tile", "x=arange(3000):f32", "y=ones(3000)", "--device", "cuda", "--json"];
+    let tuned = with_driver(&folder, &[&["tune", "--budget", "5s"], &call[..]].concat(), "");
+    assert_eq!(tuned.code, 0, "{tuned:?}");
+    let json = tuned.json();
+    assert_eq!(json["from"], "tuned");
+    let rows = json["candidates"].as_array().cloned().unwrap_or_default();
+    assert_eq!(rows.len(), 12, "{json}");
+    let ran = with_driver(&folder, &[&["run", "-v"], &call[..]].concat(), "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("from the tuning record of 20"), "{ran:?}");
+    for name in ["BN", "warps", "stages"] {
+        let set = json["knobs"][name].as_i64().expect(name);
+        assert_eq!(ran.json()["specialisation"][name], set.to_string(), "{name}");
+    }
+    // Nobody asked there, so the model chooses.
+    let ran = with_driver(
+        &folder,
+        &[&["run", "-v"], &["add.tile", "x=ones(9)", "y=ones(9)", "--device", "cuda"][..]].concat(),
+        "",
+    );
+    assert!(ran.stderr.contains("by the model of a100"), "{ran:?}");
+}

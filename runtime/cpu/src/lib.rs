@@ -1,4 +1,5 @@
-//! The CPU as a device: verified tile IR compiled for this machine when it is loaded, its grid run on all cores.
+//! The CPU as a device: verified tile IR compiled for this machine when it is loaded, or its machine code taken from a
+//! store, and its grid run on all cores.
 //!
 //! Every program runs on one thread with scratch memory of that thread's own, so a result does not depend on how
 //! many threads there are.
@@ -6,13 +7,15 @@
 mod scratch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tilec_codegen::cpu::{Host, JitKernel, emit};
-use tilec_host::{Arg, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, Scalar};
-use tilec_vocab::{Artifact, Bug, Contract};
+use tilec_codegen::cpu::{Host, JitKernel, Object, emit, llvm_version};
+use tilec_host::{
+    Arg, CodeKey, CodeStore, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, Scalar,
+};
+use tilec_vocab::{Artifact, Bug, Contract, Payload};
 
 use scratch::Scratch;
 
@@ -25,7 +28,11 @@ const PIECES: usize = 512;
 pub struct CpuDevice {
     host: Host,
     pool: Arc<ThreadPool>,
+    store: Option<Arc<dyn CodeStore>>,
 }
+
+/// Names and times of the stages in which code was made.
+type Stages = Vec<(&'static str, Duration)>;
 
 impl CpuDevice {
     /// All cores, or so many threads.
@@ -38,7 +45,13 @@ impl CpuDevice {
             .num_threads(threads.unwrap_or(0))
             .thread_name(|n| format!("tilec-cpu-{n}"));
         let pool = builder.build().map_err(|error| device_error(error.to_string()))?;
-        Ok(CpuDevice { host: Host::this(), pool: Arc::new(pool) })
+        Ok(CpuDevice { host: Host::this(), pool: Arc::new(pool), store: None })
+    }
+
+    /// The device with code from a store, where that has it. Code from there runs as it is.
+    #[must_use]
+    pub fn with_store(self, store: Option<Arc<dyn CodeStore>>) -> CpuDevice {
+        CpuDevice { store, ..self }
     }
 
     /// The processor code is made for.
@@ -52,15 +65,65 @@ impl CpuDevice {
     ///
     /// As [`Device::load`].
     pub fn compile(&self, artifact: &Artifact) -> Result<CpuKernel, RuntimeError> {
+        let (object, stages) = match (&self.store, &artifact.payload) {
+            (Some(store), Payload::TileIr(ir)) => self.kept(store.as_ref(), artifact, ir)?,
+            _ => self.make(artifact)?,
+        };
+        // SAFETY: made by `Object::compile` for this machine: now, or before, and the store vouches for its bytes.
+        let compiled = unsafe { JitKernel::load(&object, &artifact.contract.kernel) }
+            .map_err(|error| Bug::new(NAME, error.0))?;
+        let contract = artifact.contract.clone();
+        Ok(CpuKernel { contract, compiled, stages, pool: Arc::clone(&self.pool) })
+    }
+
+    /// The machine code of an artifact, from the store if it is there.
+    fn kept(
+        &self,
+        store: &dyn CodeStore,
+        artifact: &Artifact,
+        ir: &str,
+    ) -> Result<(Object, Stages), RuntimeError> {
+        let start = Instant::now();
+        let Host { cpu, features, lanes, bf16 } = &self.host;
+        let fields = vec![
+            ("code", "machine code".to_owned()),
+            ("cpu", cpu.clone()),
+            ("features", features.clone()),
+            ("vectors", format!("{lanes} {bf16:?}")),
+            ("llvm", llvm_version()),
+        ];
+        let key = CodeKey { kernel: &artifact.contract.kernel, ir, fields };
+        let mut made = None;
+        let code = store.get_or_make(&key, &mut || {
+            let (object, stages) = self.make(artifact)?;
+            let bytes = object.to_bytes();
+            made = Some((object, stages));
+            Ok(bytes)
+        })?;
+        match made {
+            Some(made) => Ok(made),
+            // Another thread of this process, or an earlier one, made it.
+            None => match Object::from_bytes(code.bytes) {
+                Some(object) => Ok((object, vec![("from the cache", start.elapsed())])),
+                None => self.make(artifact),
+            },
+        }
+    }
+
+    fn make(&self, artifact: &Artifact) -> Result<(Object, Stages), RuntimeError> {
         let kernel = tilec_ir::loaded(artifact, NAME)?;
-        let name = &kernel.name;
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let code = emit(&kernel, &self.host).map_err(|error| device_error(error.to_string()))?;
         let emitting = start.elapsed();
-        let compiled = JitKernel::new(&code, name, &self.host)
+        let (object, times) = Object::compile(&code, &self.host)
             .map_err(|error| Bug { ir: code.text.clone(), ..Bug::new(NAME, error.0) })?;
-        let contract = artifact.contract.clone();
-        Ok(CpuKernel { contract, compiled, emitting, pool: Arc::clone(&self.pool) })
+        let stages = vec![
+            ("write LLVM IR", emitting),
+            ("read LLVM IR", times.read),
+            ("LLVM passes", times.optimise),
+            ("machine code", times.generate),
+        ];
+        Ok((object, stages))
     }
 }
 
@@ -98,7 +161,7 @@ impl Device for CpuDevice {
 pub struct CpuKernel {
     contract: Contract,
     compiled: JitKernel,
-    emitting: Duration,
+    stages: Stages,
     pool: Arc<ThreadPool>,
 }
 
@@ -107,14 +170,8 @@ impl Executable for CpuKernel {
         &self.contract
     }
 
-    fn stages(&self) -> Vec<(&'static str, Duration)> {
-        let times = self.compiled.times();
-        vec![
-            ("write LLVM IR", self.emitting),
-            ("read LLVM IR", times.read),
-            ("LLVM passes", times.optimise),
-            ("machine code", times.generate),
-        ]
+    fn stages(&self) -> Stages {
+        self.stages.clone()
     }
 
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tilec_host::gpu::{
-    PtxCompiler, PtxParam, Variants, facts, gather, params, scatter, span, start,
+    PtxCompiler, PtxParam, Variants, facts, gather, params, scatter, span, start, too_long,
 };
 use tilec_host::{Arg, Executable, LaunchArgs, Place, RuntimeError, View};
 use tilec_vocab::{Artifact, Contract, ParamKind, PtxCode};
@@ -93,6 +93,9 @@ impl CudaKernel {
 
     fn ready(&self, args: &LaunchArgs, addresses: &[u64]) -> Result<Prepared<'_>, RuntimeError> {
         let start = Instant::now();
+        if let Some(message) = too_long(args) {
+            return Err(self.error(message));
+        }
         let loaded = self.variants.get(&facts(&args.args), |code| self.load(code))?;
         self.note("PTX and its translation", start.elapsed());
         let programs: i64 = args.grid.iter().product();
@@ -244,6 +247,20 @@ impl Executable for CudaKernel {
 
     fn stages(&self) -> Vec<(&'static str, Duration)> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    unsafe fn times(
+        &self,
+        args: &LaunchArgs,
+        warmup: usize,
+        repeats: usize,
+    ) -> Result<Vec<Duration>, RuntimeError> {
+        match self.place {
+            // SAFETY: the caller's promise.
+            Place::Host => unsafe { self.stay(args) }?.times(warmup, repeats),
+            // SAFETY: the caller's promise; `times` waits.
+            Place::Cuda(_) => unsafe { self.prepare(args)?.times(warmup, repeats) },
+        }
     }
 
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {

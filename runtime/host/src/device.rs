@@ -1,7 +1,7 @@
 //! Devices: where an artifact is loaded and a launch runs.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tilec_vocab::{Artifact, Bug, Contract, DType};
 
@@ -57,6 +57,32 @@ pub trait Executable: Send + Sync {
     /// `args` were checked against [`Executable::contract`]; the memory they name is alive, and
     /// nobody else reads what the kernel writes nor writes what it touches until this returns.
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError>;
+
+    /// The time of each of `repeats` launches, after `warmup` that are not timed: by the host's clock, unless the device
+    /// has its own. What the kernel writes may be lost.
+    ///
+    /// # Safety
+    ///
+    /// As [`Executable::execute`].
+    unsafe fn times(
+        &self,
+        args: &LaunchArgs,
+        warmup: usize,
+        repeats: usize,
+    ) -> Result<Vec<Duration>, RuntimeError> {
+        for _ in 0..warmup {
+            // SAFETY: the caller's promise.
+            unsafe { self.execute(args) }?;
+        }
+        let mut times = Vec::with_capacity(repeats);
+        for _ in 0..repeats {
+            let start = Instant::now();
+            // SAFETY: the caller's promise.
+            unsafe { self.execute(args) }?;
+            times.push(start.elapsed());
+        }
+        Ok(times)
+    }
 }
 
 /// Checked arguments, by position.
@@ -92,6 +118,29 @@ impl Arg {
 
 /// Runs a bound launch. A grid without programs runs nothing.
 pub fn launch(executable: &dyn Executable, launch: &Launch) -> Result<(), RuntimeError> {
+    if launch.args().grid.contains(&0) {
+        return check(executable, launch);
+    }
+    // SAFETY: `held` checks the launch and holds the locks meanwhile.
+    held(executable, launch, || unsafe { executable.execute(launch.args()) })
+}
+
+/// Times of a bound launch: see [`Executable::times`]. A grid without programs takes no time.
+pub fn times(
+    executable: &dyn Executable,
+    launch: &Launch,
+    warmup: usize,
+    repeats: usize,
+) -> Result<Vec<Duration>, RuntimeError> {
+    if launch.args().grid.contains(&0) {
+        return check(executable, launch).map(|()| vec![Duration::ZERO; repeats]);
+    }
+    // SAFETY: `held` checks the launch and holds the locks meanwhile.
+    held(executable, launch, || unsafe { executable.times(launch.args(), warmup, repeats) })
+}
+
+/// Whether a launch was bound to this kernel's contract, to tensors that lie where it looks for them.
+fn check(executable: &dyn Executable, launch: &Launch) -> Result<(), RuntimeError> {
     let contract = executable.contract();
     if contract != launch.contract() {
         let message =
@@ -108,10 +157,16 @@ pub fn launch(executable: &dyn Executable, launch: &Launch) -> Result<(), Runtim
             });
         }
     }
-    if launch.args().grid.contains(&0) {
-        return Ok(());
-    }
+    Ok(())
+}
 
+/// Runs `work` while nobody else writes what the launch touches, nor reads what it writes.
+fn held<R>(
+    executable: &dyn Executable,
+    launch: &Launch,
+    work: impl FnOnce() -> Result<R, RuntimeError>,
+) -> Result<R, RuntimeError> {
+    check(executable, launch)?;
     // Each memory once, in one order for every launch of the process, so that no two wait for each
     // other; written if any of its views is.
     let mut memories: Vec<(&Arc<Storage>, bool)> =
@@ -127,7 +182,5 @@ pub fn launch(executable: &dyn Executable, launch: &Launch) -> Result<(), Runtim
             reading.push(storage.lock.read().unwrap_or_else(PoisonError::into_inner));
         }
     }
-
-    // SAFETY: `launch` was bound to an equal contract and owns its tensors; the locks are held.
-    unsafe { executable.execute(launch.args()) }
+    work()
 }

@@ -99,6 +99,10 @@ pub enum RuntimeError {
     #[error("device {device}: {message}")]
     Device { device: String, message: String },
 
+    /// Not under these knobs: smaller ones need less.
+    #[error("device {device}: {message}")]
+    NoRoom { device: String, message: String },
+
     #[error(transparent)]
     Bug(#[from] Bug),
 }

@@ -10,6 +10,7 @@
 
 mod args;
 mod bind;
+mod code;
 mod device;
 mod error;
 pub mod files;
@@ -23,7 +24,8 @@ mod view;
 
 pub use args::{Argument, Arguments};
 pub use bind::{Launch, MAX_PROGRAMS, bind};
-pub use device::{Arg, Device, DeviceInfo, Executable, LaunchArgs, launch};
+pub use code::{Code, CodeKey, CodeStore};
+pub use device::{Arg, Device, DeviceInfo, Executable, LaunchArgs, launch, times};
 pub use error::{RuntimeError, Side};
 pub use memory::{HOST_ALIGNMENT, HostMemory, Memory, Place};
 pub use reach::{overlaps_itself, reach};

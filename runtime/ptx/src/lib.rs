@@ -5,7 +5,10 @@
 //! ```
 
 pub mod resources;
+mod stored;
 pub mod tools;
+
+pub use stored::Stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -70,6 +73,8 @@ impl SetKnobs {
 pub enum Error {
     /// The target cannot do it; a sentence that says what, and the repair where there is one.
     Unsupported(String),
+    /// A CTA of the target has no room for it; a sentence that says of what, and which knobs need less.
+    NoRoom(String),
     /// Our fault.
     Bug(Bug),
 }
@@ -77,7 +82,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Unsupported(what) => f.write_str(what),
+            Error::Unsupported(what) | Error::NoRoom(what) => f.write_str(what),
             Error::Bug(bug) => bug.fmt(f),
         }
     }
@@ -200,7 +205,7 @@ pub fn fit(
     let advice = resources::advice(knobs, |tried| {
         remake(tried).is_some_and(|program| Needs::of(&program).shortage(target).is_none())
     });
-    Err(Error::Unsupported(format!("{shortage}: {advice}")))
+    Err(Error::NoRoom(format!("{shortage}: {advice}")))
 }
 
 /// A compiler for devices that run PTX.
@@ -217,7 +222,12 @@ impl PtxCompiler for Compiler {
         let kernel = tilec_ir::loaded(artifact, "ptx")?;
         let knobs = self.0.knobs.chosen(&artifact.specialisation);
         let code = crate::target(target).and_then(|target| {
-            let program = program(&kernel, facts, knobs, &self.0)?;
+            let is_asked = self.0.knobs.stages.is_some()
+                || artifact.specialisation.ints.contains_key(KNOBS[1].0);
+            let program = match is_asked {
+                true => program(&kernel, facts, knobs, &self.0)?,
+                false => self.with_stages_that_fit(&kernel, facts, knobs, target)?,
+            };
             self.fit(&program, &kernel, facts, knobs, target)?;
             Ok(nvptx::compile(&program, target)?.code)
         });
@@ -227,11 +237,33 @@ impl PtxCompiler for Compiler {
                 let message = format!("kernel `{}`: {what}", kernel.name);
                 RuntimeError::Device { device: target.to_owned(), message }
             }
+            Error::NoRoom(what) => {
+                let message = format!("kernel `{}`: {what}", kernel.name);
+                RuntimeError::NoRoom { device: target.to_owned(), message }
+            }
         })
     }
 }
 
 impl Compiler {
+    /// The program under these knobs, or with the most stages that fit, if there are any.
+    fn with_stages_that_fit(
+        &self,
+        kernel: &Kernel,
+        facts: &[TensorFacts],
+        knobs: Knobs,
+        target: &'static Target,
+    ) -> Result<Program, Error> {
+        let usual = program(kernel, facts, knobs, &self.0)?;
+        let fits = |program: &Program| Needs::of(program).shortage(target).is_none();
+        if fits(&usual) {
+            return Ok(usual);
+        }
+        let fewer = (1..knobs.stages).rev();
+        let made = |stages| program(kernel, facts, Knobs { stages, ..knobs }, &self.0).ok();
+        Ok(fewer.filter_map(made).find(fits).unwrap_or(usual))
+    }
+
     /// As [`fit`]. An artifact holds one choice of each knob of the kernel's own: only the stages can be tried here.
     fn fit(
         &self,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use crate::changes::Changes;
 use crate::decode::{self, ModuleVariable};
 use crate::exec::{Device, Worker};
 use crate::finding::{Code, Finding, Sink, Span};
@@ -93,9 +94,13 @@ pub fn simulate(module: &Module, launch: &Launch, config: &Config) -> Result<Out
         unwritten_outputs(&device, launch, &mut sink);
     }
     let stats = Stats::new(kernel, &tally, |pc| space_of(&kernel.code[pc as usize].op));
+    let changes = match config.counters {
+        Counters::Changes { .. } => Changes::new(kernel, &tally),
+        Counters::Steps | Counters::Full => Changes::default(),
+    };
     let Device { global, .. } = device;
     let buffers = global.into_launch_buffers().into_iter().map(FinalBuffer).collect();
-    Ok(Outcome { buffers, findings: sink.into_findings(), stats, completed })
+    Ok(Outcome { buffers, findings: sink.into_findings(), stats, changes, completed })
 }
 
 fn space_of(op: &Op) -> &'static str {
@@ -233,8 +238,7 @@ fn run_ctas(device: &Device, num_ctas: u32, config: &Config) -> (Sink, Tally, us
         })
     };
     let mut sink = Sink::new(config.max_findings);
-    let full = config.counters == Counters::Full;
-    let mut tally = Tally::new(device.kernel.code.len(), full);
+    let mut tally = Tally::new(device.kernel.code.len(), config.counters);
     for (s, t) in results {
         sink.merge(s);
         tally.merge(&t);

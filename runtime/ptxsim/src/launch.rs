@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::changes::Changes;
 use crate::finding::Finding;
 use crate::memory::address;
 use crate::memory::buffer::Buffer;
@@ -139,7 +140,7 @@ pub struct Config {
     pub max_findings: usize,
     /// Operating-system threads; findings and results of a correct kernel do not depend on it.
     pub threads: usize,
-    /// Whether to count bank conflicts and sectors.
+    /// What is counted.
     pub counters: Counters,
     /// The build of the lane arithmetic; results do not depend on it.
     pub lanes: Lanes,
@@ -161,6 +162,12 @@ pub enum Counters {
     Steps,
     /// Instruction mix, shared wavefronts, global sectors, divergence.
     Full,
+    /// What each instruction changed; slow.
+    Changes {
+        /// First and last PTX line of parts whose changes are left out of the digest, and the copies that they issue
+        /// wherever they appear; no line is 0.
+        except: [(u32, u32); 2],
+    },
 }
 
 impl Default for Config {
@@ -233,6 +240,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Counters.
     pub stats: Stats,
+    /// What each instruction changed; empty unless asked for.
+    pub changes: Changes,
     /// Whether every CTA ran to its end.
     pub completed: bool,
 }

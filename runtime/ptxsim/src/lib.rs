@@ -54,6 +54,7 @@
 #![warn(missing_docs)]
 
 mod cfg;
+mod changes;
 mod decode;
 mod device;
 mod exec;
@@ -71,6 +72,7 @@ mod report;
 mod stats;
 mod syntax;
 
+pub use changes::{Changes, LineChanges};
 pub use decode::opcodes;
 pub use device::{MAX_SHARED_BYTES, Module, simulate};
 pub use finding::{Code, Effect, Finding, Site, SourcePos, Span};

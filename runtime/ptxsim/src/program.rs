@@ -373,6 +373,8 @@ pub struct Site {
     /// The statement on one line.
     pub text: String,
     pub loc: Option<Loc>,
+    /// Prepares operands in registers of the decoder's own, for the operation of the same statement that follows.
+    pub prepares: bool,
 }
 
 /// A variable in shared memory.

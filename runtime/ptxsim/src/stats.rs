@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::launch::Counters;
 use crate::program::{Kernel, Pc};
 
 /// Counts of one worker, indexed by instruction.
@@ -14,17 +15,26 @@ pub struct Tally {
     pub diverged: Vec<u64>,
     /// Shared wavefronts or global sectors: (actual, ideal, requests).
     pub traffic: Vec<(u64, u64, u64)>,
+    /// Executions that changed something, and a hash of all changes.
+    pub changed: Vec<u64>,
+    pub digest: u64,
 }
 
 impl Tally {
-    pub fn new(code: usize, full: bool) -> Tally {
-        let n = if full { code } else { 0 };
+    pub fn new(code: usize, counters: Counters) -> Tally {
+        let (n, counted, traced) = match counters {
+            Counters::Steps => (0, 0, 0),
+            Counters::Full => (code, code, 0),
+            Counters::Changes { .. } => (0, code, code),
+        };
         Tally {
             steps: 0,
-            executed: vec![0; n],
+            executed: vec![0; counted],
             lanes: vec![0; n],
             diverged: vec![0; n],
             traffic: vec![(0, 0, 0); n],
+            changed: vec![0; traced],
+            digest: 0,
         }
     }
 
@@ -34,6 +44,8 @@ impl Tally {
         add(&mut self.executed, &other.executed);
         add(&mut self.lanes, &other.lanes);
         add(&mut self.diverged, &other.diverged);
+        add(&mut self.changed, &other.changed);
+        self.digest = self.digest.wrapping_add(other.digest);
         for (a, b) in self.traffic.iter_mut().zip(&other.traffic) {
             *a = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
         }
@@ -98,7 +110,8 @@ impl Stats {
     ) -> Stats {
         let mut stats = Stats { warp_instructions: tally.steps, ..Stats::default() };
         let mut loops: BTreeMap<Option<u32>, BTreeMap<&str, u64>> = BTreeMap::new();
-        for (pc, count) in tally.executed.iter().enumerate().filter(|(_, n)| **n > 0) {
+        let counted = tally.executed.iter().enumerate().take(tally.lanes.len());
+        for (pc, count) in counted.filter(|(_, n)| **n > 0) {
             let site = &kernel.sites[pc];
             let words = site.text.split_whitespace();
             let opcode = words.into_iter().find(|w| !w.starts_with('@')).unwrap_or("");

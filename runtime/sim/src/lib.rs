@@ -14,7 +14,7 @@ mod memory;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tilec_host::gpu::{PtxCompiler, PtxParam, Variants, facts, params};
+use tilec_host::gpu::{PtxCompiler, PtxParam, Variants, facts, params, too_long};
 use tilec_host::{Arg as HostArg, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, View};
 use tilec_ptxsim::{
     Arg, Config, Delivery, Finding, Launch, Module, Outcome, Schedule, Stats, simulate,
@@ -120,6 +120,9 @@ impl Executable for Simulated {
 
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {
         let start = Instant::now();
+        if let Some(message) = too_long(args) {
+            return Err(self.error(message));
+        }
         let loaded = self.variants.get(&facts(&args.args), |code| self.read(code))?;
         self.note("PTX", start.elapsed());
         let start = Instant::now();

@@ -11,12 +11,14 @@
 pub mod bucket;
 mod child;
 mod protocol;
+mod ranking;
 mod record;
 mod space;
 mod tuner;
 pub mod worker;
 
 pub use protocol::{Kind, Reason};
-pub use record::{Record, Site, find, store};
+pub use ranking::{GpuLaunch, Ranked, gpu_candidates, gpu_choices, model, rank};
+pub use record::{Record, Site, find, shipped, store};
 pub use space::{Knobs, MAX_CANDIDATES, SpaceError, candidates, show};
 pub use tuner::{Limits, Outcome, Row, Setup, Step, Timing, Tuned, tune};

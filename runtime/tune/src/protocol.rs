@@ -62,6 +62,10 @@ pub enum Kind {
     Nonsense,
     /// It was not tried: no time or memory was left.
     Skipped,
+    /// It was not tried: the device has no room for it.
+    Unfit,
+    /// It was not tried: the model expects others to be faster.
+    Pruned,
 }
 
 impl Kind {
@@ -75,6 +79,8 @@ impl Kind {
             Kind::Hang => "hang",
             Kind::Nonsense => "nonsense",
             Kind::Skipped => "skipped",
+            Kind::Unfit => "unfit",
+            Kind::Pruned => "pruned",
         }
     }
 }

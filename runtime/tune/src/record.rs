@@ -8,6 +8,7 @@ use tilec_host::DeviceInfo;
 use tilec_ir::{GenericKind, Kernel, Module};
 use tilec_vocab::Specialisation;
 
+use crate::ranking::gpu_choices;
 use crate::space::Knobs;
 
 /// The schema of a record.
@@ -29,6 +30,9 @@ pub struct Record {
     pub shape: BTreeMap<String, i64>,
     /// Element types: `T=f16`.
     pub types: String,
+    /// Constants: `D=64`.
+    #[serde(default)]
+    pub consts: String,
     /// The knobs that won.
     pub knobs: Knobs,
     /// Median time with them.
@@ -79,8 +83,16 @@ impl Site {
             GenericKind::Knob(choices) => Some((g.name.clone(), choices.clone())),
             GenericKind::DType(_) | GenericKind::Const => None,
         });
+        let mut choices: BTreeMap<String, Vec<i64>> = choices.collect();
+        if device.features.iter().any(|feature| feature.starts_with("sm_")) {
+            for (name, values) in gpu_choices() {
+                choices.entry(name).or_insert(values);
+            }
+        }
+        // One GPU of a kind is as fast as the next.
+        let kind = device.name.split(':').next().unwrap_or_default();
         Site {
-            choices: choices.collect(),
+            choices,
             kernel: kernel.name.clone(),
             ir: sha256_hex(text.as_bytes()),
             types: types.collect::<Vec<_>>().join(" "),
@@ -88,7 +100,7 @@ impl Site {
             bucket: bucket.to_owned(),
             device: format!(
                 "{} {} x{} {}",
-                device.name,
+                kind,
                 device.model,
                 device.units,
                 device.features.join(" ")
@@ -131,6 +143,7 @@ impl Site {
             bucket: self.bucket.clone(),
             shape,
             types: self.types.clone(),
+            consts: self.consts.clone(),
             knobs,
             time_ns,
             default_ns,
@@ -170,6 +183,20 @@ pub fn find(cache: &Cache, site: &Site, warn: &mut dyn FnMut(String)) -> Option<
     }
 }
 
+/// The record of a site among those that came with the program. Such a record may be of an older text of the kernel: it
+/// counts if its knobs are still choices.
+pub fn shipped<'r>(records: &'r [Record], site: &Site) -> Option<&'r Record> {
+    records.iter().find(|record| {
+        record.schema == SCHEMA
+            && record.kernel == site.kernel
+            && record.types == site.types
+            && record.consts == site.consts
+            && record.bucket == site.bucket
+            && record.device == site.device
+            && site.admits(&record.knobs)
+    })
+}
+
 /// Stores the record of a site, in place of an older one.
 ///
 /// # Errors
@@ -205,10 +232,12 @@ mod tests {
         store(&cache, &here, &record).expect("stored");
         let mut warnings = Vec::new();
         let mut look = |site: &Site| find(&cache, site, &mut |text| warnings.push(text));
-        assert_eq!(look(&here), Some(record));
+        assert_eq!(look(&here).as_ref(), Some(&record));
         for other in [site("M=128", 2), site("M=64", 4)] {
             assert_eq!(look(&other), None);
+            assert_eq!(shipped(std::slice::from_ref(&record), &other), None);
         }
+        assert_eq!(shipped(std::slice::from_ref(&record), &here), Some(&record));
         assert!(warnings.is_empty());
 
         // What stands there may be anything that this user wrote.

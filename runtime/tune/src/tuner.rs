@@ -9,18 +9,18 @@ use crate::child::Candidate;
 use crate::protocol::{Kind, Order, Reason, Reply};
 use crate::space::Knobs;
 
-/// Rounds at most, and so samples of one candidate.
-const MAX_ROUNDS: usize = 40;
+/// Rounds at most, and so samples of one candidate. The last ones are between those that are close.
+const MAX_ROUNDS: usize = 60;
 
 /// How long one sample should take: long enough that the clock and waking the threads do not matter.
 const SAMPLE: Duration = Duration::from_millis(6);
 
-/// After this many rounds, candidates whose least sample is more than this factor above the best median are dropped. Wide
+/// After this many rounds, candidates whose least sample is more than this factor above the best time are dropped. Wide
 /// at first: on a machine that does other work too, a few samples are easily twice too long.
-const CUTS: [(usize, f64); 3] = [(2, 3.0), (5, 1.5), (12, 1.15)];
+const CUTS: [(usize, f64); 4] = [(2, 3.0), (5, 1.5), (12, 1.15), (25, 1.05)];
 
-/// Candidates closer than this are the same: the earlier one is taken, so that repeated runs agree.
-const SAME: f64 = 1.01;
+/// Candidates closer than this are the same: the preferred one is taken, else the earlier one, so that repeated runs agree.
+const SAME: f64 = 1.02;
 
 /// The first rounds may go over the budget by this much: one sample says little.
 const FIRST_ROUNDS: (usize, f64) = (3, 1.25);
@@ -45,6 +45,8 @@ pub struct Limits {
 pub struct Setup<'a> {
     /// The default first.
     pub candidates: &'a [Knobs],
+    /// What won before: it wins again unless another is clearly faster.
+    pub preferred: Option<&'a Knobs>,
     /// The process that plays a candidate: it checks itself, then takes orders; see [`crate::worker`].
     pub command: &'a (dyn Fn(&Knobs) -> Command + Sync),
     /// Limits.
@@ -90,6 +92,9 @@ pub enum Outcome {
 /// Times of one candidate.
 #[derive(Clone, Debug)]
 pub struct Timing {
+    /// What counts: the first quartile of its samples. What others on the machine take only ever adds, so the lower samples say
+    /// more than the upper; the least says nothing that would come again.
+    pub time_ns: u64,
     /// Median of its samples.
     pub median_ns: u64,
     /// Least sample.
@@ -113,7 +118,7 @@ pub fn tune(setup: &Setup<'_>, progress: &(dyn Fn(Step) + Sync)) -> Tuned {
         .zip(runners)
         .map(|(knobs, runner)| Row { knobs: knobs.clone(), outcome: outcome(runner) })
         .collect();
-    Tuned { winner: winner(&rows), rows }
+    Tuned { winner: winner(&rows, setup.preferred), rows }
 }
 
 /// A candidate that is right, alive and waits for orders.
@@ -121,7 +126,7 @@ struct Runner {
     candidate: Option<Candidate>,
     code: String,
     cases: usize,
-    /// Median time of a launch in each sample.
+    /// Least time of a launch in each sample.
     samples: Vec<u64>,
 }
 
@@ -232,9 +237,8 @@ fn sample(runner: &mut Runner, limits: &Limits) -> Result<(), Reason> {
     };
     match candidate.ask(Order::Time { launches }, limits.answer)? {
         Reply::Times { ns } if ns.len() == launches as usize && ns.iter().all(|&t| t > 0) => {
-            // The first sample is the warm-up: only its best launch counts.
-            let time = if known.is_none() { ns.iter().min().copied() } else { median(&ns) };
-            runner.samples.extend(time);
+            // The best launch counts: one that the machine took a core away from says nothing of the candidate.
+            runner.samples.extend(ns.iter().min());
             Ok(())
         }
         Reply::Times { ns } if ns.contains(&0) => {
@@ -246,7 +250,7 @@ fn sample(runner: &mut Runner, limits: &Limits) -> Result<(), Reason> {
 
 /// Ends the processes of candidates that are too slow to win.
 fn cut(runners: &mut [Result<Runner, Reason>], factor: f64) {
-    let best = runners.iter().flatten().filter_map(|runner| median(&runner.samples)).min();
+    let best = runners.iter().flatten().filter_map(|runner| quartile(&runner.samples)).min();
     let Some(best) = best else { return };
     for runner in runners.iter_mut().flatten() {
         let least = runner.samples.iter().min().copied().unwrap_or(u64::MAX);
@@ -263,8 +267,9 @@ fn outcome(runner: Result<Runner, Reason>) -> Outcome {
     };
     // The warm-up is no measurement where there is another.
     let samples = if runner.samples.len() > 1 { &runner.samples[1..] } else { &runner.samples };
-    match (median(samples), samples.iter().min()) {
-        (Some(median_ns), Some(&least_ns)) => Outcome::Timed(Timing {
+    match (quartile(samples), median(samples), samples.iter().min()) {
+        (Some(time_ns), Some(median_ns), Some(&least_ns)) => Outcome::Timed(Timing {
+            time_ns,
             median_ns,
             least_ns,
             samples: samples.len(),
@@ -275,14 +280,23 @@ fn outcome(runner: Result<Runner, Reason>) -> Outcome {
     }
 }
 
-/// The least median; of those within [`SAME`] the first.
-fn winner(rows: &[Row]) -> Option<usize> {
+/// The least time; of those within [`SAME`] the preferred one, else the first.
+fn winner(rows: &[Row], preferred: Option<&Knobs>) -> Option<usize> {
     let time = |row: &Row| match &row.outcome {
-        Outcome::Timed(timing) => Some(timing.median_ns),
+        Outcome::Timed(timing) => Some(timing.time_ns),
         Outcome::Out(_) => None,
     };
     let best = rows.iter().filter_map(time).min()?;
-    rows.iter().position(|row| time(row).is_some_and(|ns| ns as f64 <= best as f64 * SAME))
+    let is_good = |row: &Row| time(row).is_some_and(|ns| ns as f64 <= best as f64 * SAME);
+    let again = rows.iter().position(|row| preferred == Some(&row.knobs) && is_good(row));
+    again.or_else(|| rows.iter().position(is_good))
+}
+
+/// The one that a quarter of them are below.
+fn quartile(times: &[u64]) -> Option<u64> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().saturating_sub(1) / 4).copied()
 }
 
 /// The middle one; of an even number the earlier of the two.
@@ -290,4 +304,38 @@ fn median(times: &[u64]) -> Option<u64> {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(bm: i64, time_ns: u64) -> Row {
+        let timing = Timing {
+            time_ns,
+            median_ns: time_ns,
+            least_ns: time_ns,
+            samples: 9,
+            code: String::new(),
+            cases: 6,
+        };
+        Row { knobs: [("BM".to_owned(), bm)].into(), outcome: Outcome::Timed(timing) }
+    }
+
+    #[test]
+    fn of_equals_the_winner_of_before_wins_and_then_the_first() {
+        let rows = [row(16, 1100), row(32, 1015), row(64, 1000), row(128, 1019)];
+        assert_eq!(winner(&rows, None), Some(1));
+        let before = |bm: i64| winner(&rows, Some(&[("BM".to_owned(), bm)].into()));
+        assert_eq!([before(128), before(64), before(16)], [Some(3), Some(2), Some(1)]);
+        assert_eq!(winner(&[], None), None);
+    }
+
+    #[test]
+    fn a_busy_machine_moves_the_median_before_the_quartile() {
+        let mut samples = vec![100; 10];
+        samples.extend([250; 12]);
+        assert_eq!((quartile(&samples), median(&samples)), (Some(100), Some(250)));
+        assert_eq!((quartile(&[]), quartile(&[7])), (None, Some(7)));
+    }
 }

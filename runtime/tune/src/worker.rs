@@ -8,12 +8,12 @@
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tilec_cache::sha256_hex;
 use tilec_driver::Options;
 use tilec_host::{
-    Argument, Arguments, Device, Elements, Executable, Launch, Tensor, bind, files, launch,
+    Argument, Arguments, Device, Elements, Executable, Launch, Tensor, bind, files, launch, times,
 };
 use tilec_interp::compare::{Rule, compare};
 use tilec_interp::{Data, TensorData};
@@ -68,15 +68,12 @@ pub fn serve(
     say(&Reply::Checked { code: code_of(work.artifact), cases: ready.cases })?;
     for line in orders.lines() {
         let Ok(Order::Time { launches }) = serde_json::from_str(&line?) else { break };
-        let mut ns = Vec::new();
-        for _ in 0..launches {
-            let start = Instant::now();
-            if let Err(error) = launch(ready.executable.as_ref(), &ready.launch) {
-                return say(&Reply::Refused(Reason::new(Kind::Launch, error)));
-            }
-            ns.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1));
+        let measured = times(ready.executable.as_ref(), &ready.launch, 0, launches as usize);
+        let ns = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        match measured {
+            Ok(measured) => say(&Reply::Times { ns: measured.iter().map(ns).collect() })?,
+            Err(error) => return say(&Reply::Refused(Reason::new(Kind::Launch, error))),
         }
-        say(&Reply::Times { ns })?;
     }
     Ok(())
 }

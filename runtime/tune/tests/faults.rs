@@ -27,7 +27,8 @@ fn run(scripts: &[String], limits: Limits) -> Tuned {
         command.args(["-c", &scripts[knobs["N"] as usize]]);
         command
     };
-    tune(&Setup { candidates: &candidates, command: &command, limits }, &|_| ())
+    let setup = Setup { candidates: &candidates, preferred: None, command: &command, limits };
+    tune(&setup, &|_| ())
 }
 
 fn limits() -> Limits {
@@ -96,8 +97,10 @@ fn all_fail_and_every_reason_is_kept() {
     assert_eq!([kind(&tuned, 0), kind(&tuned, 1)], [Kind::Crash, Kind::Crash]);
     let missing = |_: &Knobs| Command::new("/nonexistent/tilec");
     let candidates = [Knobs::new()];
-    let tuned =
-        tune(&Setup { candidates: &candidates, command: &missing, limits: limits() }, &|_| ());
+    let tuned = tune(
+        &Setup { candidates: &candidates, preferred: None, command: &missing, limits: limits() },
+        &|_| (),
+    );
     assert_eq!(kind(&tuned, 0), Kind::Crash);
 }
 

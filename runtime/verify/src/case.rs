@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use tilec_driver::{CompileError, Options, compile, specialise};
-use tilec_host::{Device, Executable, RuntimeError, bind, launch};
+use tilec_driver::{CompileError, compile, specialise};
+use tilec_host::{Arguments, Device, Executable, RuntimeError, bind, launch};
 use tilec_interp::compare::{Comparison, Rule, compare};
 use tilec_interp::{Argument, Limits, Mode, Outcome, run};
-use tilec_ir::Kernel;
+use tilec_ir::{Kernel, Precision};
 use tilec_vocab::{Bug, DType, Specialisation};
 
-use crate::extents::{Extents, binding};
+use crate::Plan;
+use crate::extents::{self, Extents, binding};
 use crate::inputs::{self, Inputs};
 
 /// What one case is drawn from.
@@ -116,6 +117,9 @@ impl Oracle {
             return Ok(None);
         };
         let bound = specialise(spec, &binding(spec, &case.extents, &case.dtypes))?;
+        // A plain program makes its products in the precision that the kernel asks for.
+        let in_tf32 = kernel.precisions().any(|precision| precision == Precision::Tf32);
+        let bound = if in_tf32 { bound.with_precision(Precision::Tf32) } else { bound };
         let low = case.dtypes.values().next().copied().unwrap_or(DType::F32);
         let low = if low.is_float() { low } else { DType::F32 };
         let execute = |mode| {
@@ -126,11 +130,22 @@ impl Oracle {
         Ok(Some(Oracle { inputs, exact, naive }))
     }
 
-    /// Runs the kernel on a device and compares each of its outputs.
-    pub fn judge(&self, loaded: &mut Loaded<'_>, case: &Case) -> Result<Vec<Judged>, CaseError> {
-        let executable = loaded.executable(case)?;
-        let args = self.inputs.for_device()?;
-        launch(executable.as_ref(), &bind(executable.contract(), &args)?)?;
+    /// Runs the kernel on a device and compares each of its outputs; where the device has no room for the case's knobs,
+    /// with the largest smaller ones, which become the case's.
+    pub fn judge(
+        &self,
+        loaded: &mut Loaded<'_>,
+        case: &mut Case,
+    ) -> Result<Vec<Judged>, CaseError> {
+        let mut smaller = loaded.smaller(case);
+        let args = loop {
+            match self.run(loaded, case) {
+                Err(error @ CaseError::Runtime(RuntimeError::NoRoom { .. })) => {
+                    case.extents = smaller.next().ok_or(error)?;
+                }
+                ran => break ran?,
+            }
+        };
         let mut judged = Vec::new();
         for (exact, naive) in self.exact.outputs.iter().zip(&self.naive.outputs) {
             let actual = inputs::result(&args, &exact.name)?;
@@ -140,41 +155,52 @@ impl Oracle {
         }
         Ok(judged)
     }
+
+    /// The arguments, after the kernel ran.
+    fn run(&self, loaded: &mut Loaded<'_>, case: &Case) -> Result<Arguments, CaseError> {
+        let executable = loaded.executable(case)?;
+        let args = self.inputs.for_device()?;
+        launch(executable.as_ref(), &bind(executable.contract(), &args)?)?;
+        Ok(args)
+    }
 }
 
-/// A kernel on a device, with the specialisation that was compiled last.
+/// A kernel on a device, with the specialisations that were compiled.
 pub struct Loaded<'a> {
     kernel: &'a Kernel,
     device: &'a dyn Device,
-    options: &'a Options,
-    last: Option<(Specialisation, Arc<dyn Executable>)>,
+    plan: &'a Plan,
+    known: BTreeMap<Specialisation, Arc<dyn Executable>>,
 }
 
 impl<'a> Loaded<'a> {
     /// Nothing compiled yet.
-    pub fn new(kernel: &'a Kernel, device: &'a dyn Device, options: &'a Options) -> Loaded<'a> {
-        Loaded { kernel, device, options, last: None }
+    pub fn new(kernel: &'a Kernel, device: &'a dyn Device, plan: &'a Plan) -> Loaded<'a> {
+        Loaded { kernel, device, plan, known: BTreeMap::new() }
     }
 
     /// With one that is compiled already.
     pub fn with(
         kernel: &'a Kernel,
         device: &'a dyn Device,
-        options: &'a Options,
+        plan: &'a Plan,
         compiled: (Specialisation, Arc<dyn Executable>),
     ) -> Loaded<'a> {
-        Loaded { last: Some(compiled), ..Loaded::new(kernel, device, options) }
+        Loaded { known: BTreeMap::from([compiled]), ..Loaded::new(kernel, device, plan) }
+    }
+
+    /// The case's extents with smaller knobs.
+    fn smaller(&self, case: &Case) -> impl Iterator<Item = Extents> + use<> {
+        extents::smaller(self.kernel, &case.extents, &self.plan.fixed).into_iter()
     }
 
     fn executable(&mut self, case: &Case) -> Result<Arc<dyn Executable>, CaseError> {
         let wanted = binding(self.kernel, &case.extents, &case.dtypes);
-        if let Some((binding, executable)) = &self.last
-            && *binding == wanted
-        {
+        if let Some(executable) = self.known.get(&wanted) {
             return Ok(executable.clone());
         }
-        let executable = self.device.load(&compile(self.kernel, &wanted, self.options)?)?;
-        self.last = Some((wanted, executable.clone()));
+        let executable = self.device.load(&compile(self.kernel, &wanted, &self.plan.options)?)?;
+        self.known.insert(wanted, executable.clone());
         Ok(executable)
     }
 }

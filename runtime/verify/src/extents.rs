@@ -12,7 +12,7 @@ use tilec_vocab::{DType, HostExpr, Specialisation};
 use crate::random::Random;
 
 /// Extents of constants in turn: powers of two, and head sizes that are not.
-const CONSTS: [i64; 7] = [16, 32, 64, 80, 96, 128, 256];
+const CONSTS: [i64; 8] = [16, 32, 64, 80, 96, 128, 192, 256];
 /// Small extents, for dimensions that count programs, heads or batches.
 const SMALL: [i64; 8] = [1, 1, 2, 2, 3, 4, 5, 6];
 /// Primes that are no multiple of any tile.
@@ -103,6 +103,32 @@ fn draw_ints(
         ints.insert(generic.name.clone(), value);
     }
     ints
+}
+
+/// The same with smaller choices of the knobs that are not fixed: those with the largest product first, since they do most for
+/// each byte that is loaded.
+pub fn smaller(kernel: &Kernel, from: &Extents, fixed: &BTreeMap<String, i64>) -> Vec<Extents> {
+    let mut all = vec![from.clone()];
+    for generic in kernel.generics.values() {
+        let (GenericKind::Knob(choices), false) =
+            (&generic.kind, fixed.contains_key(&generic.name))
+        else {
+            continue;
+        };
+        let Some(&set) = from.ints.get(&generic.name) else { continue };
+        let less = choices.iter().filter(|&&choice| choice < set);
+        let with = |&choice: &i64| {
+            all.iter().cloned().map(move |mut extents| {
+                extents.ints.insert(generic.name.clone(), choice);
+                extents
+            })
+        };
+        let more: Vec<Extents> = less.flat_map(with).collect();
+        all.extend(more);
+    }
+    all.retain(|extents| extents != from && satisfies(kernel, extents));
+    all.sort_by_key(|extents| std::cmp::Reverse(extents.ints.values().product::<i64>()));
+    all
 }
 
 /// Product of all extents that were not asked for.

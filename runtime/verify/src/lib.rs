@@ -172,15 +172,15 @@ pub fn check(
     plan: &Plan,
 ) -> Result<usize, Box<Failure>> {
     let dtypes = compiled.0.dtypes.clone();
-    let mut loaded = Loaded::with(kernel, device, &plan.options, compiled);
+    let mut loaded = Loaded::with(kernel, device, plan, compiled);
     let mut judged = 0;
     for n in 0..plan.cases {
         let Some(extents) = extents::draw(kernel, n, &plan.fixed, plan.seed) else { continue };
         let seed = Random::new(plan.seed.wrapping_add(n as u64)).next();
-        let case = Case { extents, dtypes: dtypes.clone(), seed };
+        let mut case = Case { extents, dtypes: dtypes.clone(), seed };
         let outcome = match Oracle::new(kernel, spec, &case) {
             Ok(None) => continue,
-            Ok(Some(oracle)) => oracle.judge(&mut loaded, &case),
+            Ok(Some(oracle)) => oracle.judge(&mut loaded, &mut case),
             Err(error) => Err(error),
         };
         judged += 1;
@@ -214,7 +214,7 @@ fn judge(
     group: Range<usize>,
     progress: &(dyn Fn() + Sync),
 ) -> Vec<Part> {
-    let loaded = devices.iter().map(|device| Loaded::new(kernel, *device, &plan.options));
+    let loaded = devices.iter().map(|device| Loaded::new(kernel, *device, plan));
     let mut loaded: Vec<Loaded<'_>> = loaded.collect();
     let mut parts: Vec<Part> = devices.iter().map(|_| Part::default()).collect();
     for n in group {
@@ -237,7 +237,9 @@ fn judge(
         };
         for (part, loaded) in parts.iter_mut().zip(&mut loaded) {
             part.cases += 1;
-            let outcome = oracle.judge(loaded, &case);
+            // As it ran: a device may have wanted smaller knobs.
+            let mut case = case.clone();
+            let outcome = oracle.judge(loaded, &mut case);
             let what = problem(outcome, |judged| closer(&mut part.closest, &case, judged));
             if let (Some(what), None) = (what, &part.failure) {
                 part.failure = Some(Failure::new(kernel, case.clone(), what));

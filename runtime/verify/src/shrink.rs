@@ -23,7 +23,7 @@ pub fn shrink(
     plan: &Plan,
     first: Failure,
 ) -> Failure {
-    let mut loaded = Loaded::new(kernel, device, &plan.options);
+    let mut loaded = Loaded::new(kernel, device, plan);
     let mut best = first;
     let mut tried = 0;
     while let Some(found) = smaller(kernel, spec, &mut loaded, plan, &best, &mut tried) {
@@ -74,7 +74,7 @@ fn candidates(extent: i64) -> Vec<i64> {
 
 fn fails(kernel: &Kernel, spec: &Kernel, loaded: &mut Loaded<'_>, case: &Case) -> Option<What> {
     match Oracle::new(kernel, spec, case) {
-        Ok(Some(oracle)) => problem(oracle.judge(loaded, case), |_| {}),
+        Ok(Some(oracle)) => problem(oracle.judge(loaded, &mut case.clone()), |_| {}),
         // The oracle is not what is being shrunk.
         Ok(None) | Err(_) => None,
     }

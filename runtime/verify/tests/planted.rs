@@ -1,14 +1,15 @@
 //! Faults planted in kernels that are right: each must be found, with its place, on a shape that shows it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tilec_cpu::CpuDevice;
 use tilec_driver::{Options, front};
-use tilec_host::Device;
+use tilec_host::{Device, DeviceInfo, Executable, RuntimeError};
 use tilec_ir::{Module, Tile};
 use tilec_sema::Loader;
-use tilec_verify::{Failure, InterpDevice, Plan, Row, What, verify};
-use tilec_vocab::{DType, SourceFile, Sources};
+use tilec_verify::{CaseError, Failure, InterpDevice, Plan, Row, What, verify};
+use tilec_vocab::{Artifact, DType, SourceFile, Sources};
 
 /// Nothing can be imported: each text stands alone.
 struct Alone;
@@ -183,4 +184,39 @@ fn contents_from_before_count() {
 fn the_same_seed_draws_the_same_cases() {
     let module = planted("window_left", "m - n <= window", "m - n < window");
     assert_eq!(failure(&module).case, failure(&module).case);
+}
+
+/// A device with room for so many columns of a block.
+struct Narrow(i64);
+
+impl Device for Narrow {
+    fn info(&self) -> DeviceInfo {
+        InterpDevice.info()
+    }
+
+    fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Executable>, RuntimeError> {
+        if artifact.specialisation.ints["BN"] > self.0 {
+            let (device, message) = ("narrow".to_owned(), "too wide".to_owned());
+            return Err(RuntimeError::NoRoom { device, message });
+        }
+        InterpDevice.load(artifact)
+    }
+}
+
+#[test]
+fn a_case_that_a_device_has_no_room_for_runs_with_smaller_knobs() {
+    let right = planted("full", "", "");
+    for row in rows_on(&Narrow(32), &right, 6, &[DType::F32]) {
+        assert!(row.passed(), "{:?}", row.failure);
+        for (case, _) in &row.closest {
+            assert_eq!((case.extents.ints["BM"], case.extents.ints["BN"]), (64, 32));
+        }
+    }
+    for row in rows_on(&Narrow(8), &right, 6, &[DType::F32]) {
+        let what = row.failure.map(|failure| failure.what);
+        let refused = |what: &What| {
+            matches!(what, What::Error(CaseError::Runtime(RuntimeError::NoRoom { .. })))
+        };
+        assert!(what.as_ref().is_some_and(refused), "{what:?}");
+    }
 }

@@ -10,6 +10,9 @@ use super::math::literal;
 /// Rows and columns of a square that is turned in registers.
 const SQUARE: usize = 16;
 
+/// How many rows early memory is asked for.
+const ROWS_AHEAD: usize = 4;
+
 /// Where the lanes of one access are.
 enum Place {
     /// One element, if `ok`.
@@ -21,7 +24,7 @@ enum Place {
 }
 
 /// How LLVM sees an element in memory.
-fn element(dtype: DType) -> &'static str {
+pub(super) fn element(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float",
         DType::F16 => "half",
@@ -54,6 +57,7 @@ impl Emitter<'_> {
                 let ty = self.lanes_of(element, true);
                 let mut branch = self.text.open_if(&fast);
                 let size = dtype.size_bytes();
+                self.fetch_ahead(param, &data.args, element, &pointer);
                 let row = self.text.def(format_args!("load {ty}, ptr {pointer}, align {size}"));
                 self.text.open_else(&mut branch);
                 let (pointers, mask) = self.row_lanes(element, &pointer, &stride, &lower, &upper);
@@ -67,6 +71,19 @@ impl Emitter<'_> {
             }
         };
         Ok(Val { text: self.decoded(&raw, dtype, vector), vector })
+    }
+
+    /// Asks for the part of a later row that is under this one: the machine foresees what follows in a row by itself.
+    fn fetch_ahead(&mut self, param: Param, indices: &[Value], element: &str, pointer: &str) {
+        let Some(axis) = self.row_axis else { return };
+        let spans = |&index: &Value| self.is_linear(index, axis);
+        let Some(n) = indices.iter().position(spans) else { return };
+        let stride = self.param_word(param, n + 1);
+        let ahead = self.text.def(format_args!("mul i64 {stride}, {ROWS_AHEAD}"));
+        let ahead =
+            self.text.def(format_args!("getelementptr {element}, ptr {pointer}, i64 {ahead}"));
+        let hints = [("ptr", ahead.as_str()), ("i32", "0"), ("i32", "3"), ("i32", "1")];
+        self.text.call_void("llvm.prefetch.p0", &hints);
     }
 
     /// A store or atomic add of a whole tile.

@@ -63,8 +63,14 @@ impl<'k> Emitter<'k> {
             return Ok(());
         }
         if !self.layouts.is_packed_only(result) {
-            let buffer = self.allocate_for(result)?;
-            self.materialise(result, &buffer)?;
+            let buffer = match self.as_it_lies(result)? {
+                Some(buffer) => buffer,
+                None => {
+                    let buffer = self.allocate_for(result)?;
+                    self.materialise(result, &buffer)?;
+                    buffer
+                }
+            };
             self.homes.insert(result, Home::Buffer(buffer));
         }
         for format in self.layouts.packs(result).to_vec() {
@@ -92,11 +98,15 @@ impl<'k> Emitter<'k> {
         }
         let axes = self.axes(value);
         let outer: Vec<Axis> = axes.iter().filter(|&axis| axis != into.inner).collect();
+        let is_load = !has_home && kernel.def(value).is_some_and(|d| matches!(d.op, Op::Load(_)));
+        self.row_axis = outer.last().copied().filter(|_| is_load);
         self.nest(&outer, Some(into.inner), &mut |this, point| {
             let val = this.eval_lifted(value, point)?;
             this.write(into, axes, point, &val);
             Ok(())
-        })
+        })?;
+        self.row_axis = None;
+        Ok(())
     }
 
     /// Loops over the present lanes of axes, the last by vectors if it is given.

@@ -87,11 +87,12 @@ impl Emitter<'_> {
         let slots: Vec<String> = (0..height * width).map(|_| self.text.slot(&ty)).collect();
         let (row_count, column_count) = (rows.map(|axis| self.count(axis)), self.count(along));
         self.nest(&outer, None, &mut |this, point| {
+            // Vectors, which are the more memory, stay in the first cache while the rows pass by.
+            let block = (width * lanes).to_string();
+            let column_loop = this.text.open_loop("0", &column_count, &block);
             let row_loop = row_count
                 .as_ref()
                 .map(|count| this.text.open_loop("0", count, &height.to_string()));
-            let block = (width * lanes).to_string();
-            let column_loop = this.text.open_loop("0", &column_count, &block);
             // The points of the block, row by row.
             let mut points = Vec::new();
             for r in 0..height {
@@ -119,10 +120,10 @@ impl Emitter<'_> {
                 }
                 this.write(into, axes, at, &Val::lanes(sum));
             }
-            this.text.close_loop(column_loop);
             if let Some(opened) = row_loop {
                 this.text.close_loop(opened);
             }
+            this.text.close_loop(column_loop);
             Ok(())
         })
     }
@@ -144,25 +145,35 @@ impl Emitter<'_> {
             });
         };
         let ty = self.ty(Kind::Float, true);
-        self.nest(over, None, &mut |this, step| {
-            let joined = |at: &Point| {
-                let mut joined = at.clone();
-                joined.at.extend(step.at.clone());
-                joined
-            };
-            let columns: Vec<String> = points[..width]
-                .iter()
-                .map(|at| this.read(wide, wide_axes, &joined(at)).text)
-                .collect();
-            for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
-                let one = this.read(single, single_axes, &joined(&row[0]).first());
-                let one = this.splat(&one.text, "float");
-                for (column, slot) in columns.iter().zip(slots) {
-                    let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
-                    let sum = this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
-                    this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
+        let Some((&last, rest)) = over.split_last() else { return Ok(()) };
+        // Two steps for each turn of the loop, where there is no odd one.
+        let at_once = if self.is_whole(last, 2) { 2 } else { 1 };
+        self.nest(rest, None, &mut |this, step| {
+            let count = this.count(last);
+            let opened = this.text.open_loop("0", &count, &at_once.to_string());
+            for n in 0..at_once {
+                let at = this.text.def(format_args!("add nuw nsw i64 {}, {n}", opened.at));
+                let step = step.with(last, &at);
+                let joined = |at: &Point| {
+                    let mut joined = at.clone();
+                    joined.at.extend(step.at.clone());
+                    joined
+                };
+                let columns: Vec<String> = points[..width]
+                    .iter()
+                    .map(|at| this.read(wide, wide_axes, &joined(at)).text)
+                    .collect();
+                for (row, slots) in points.chunks(width).zip(slots.chunks(width)) {
+                    let one = this.read(single, single_axes, &joined(&row[0]).first());
+                    let one = this.splat(&one.text, "float");
+                    for (column, slot) in columns.iter().zip(slots) {
+                        let sum = this.text.def(format_args!("load {ty}, ptr {slot}"));
+                        let sum = this.intrinsic("fma", Kind::Float, true, &[&one, column, &sum]);
+                        this.text.line(format_args!("store {ty} {sum}, ptr {slot}"));
+                    }
                 }
             }
+            this.text.close_loop(opened);
             Ok(())
         })
     }

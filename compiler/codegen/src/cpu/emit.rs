@@ -17,6 +17,11 @@ const MOST_INSTRUCTIONS: usize = 200_000;
 /// Bytes of a thread's scratch memory.
 const MOST_SCRATCH: usize = 1 << 30;
 
+/// The bytes from one row to the next of rows so long: at multiples of 1 KiB they would meet in few lines of the first cache.
+pub(super) fn apart(row_bytes: usize) -> usize {
+    if row_bytes >= 1024 && row_bytes.is_multiple_of(512) { row_bytes + 64 } else { row_bytes }
+}
+
 /// Host code before LLVM has seen it.
 #[derive(Clone, Debug)]
 pub struct HostCode {
@@ -128,13 +133,24 @@ pub(super) struct Buffer {
     pub inner: Axis,
     /// In elements.
     pub strides: BTreeMap<Axis, usize>,
+    /// The stride of one axis where only the run shows it.
+    pub outer_stride: Option<(Axis, String)>,
     pub region: usize,
 }
 
 impl Buffer {
+    /// The stride of an axis, in elements.
+    pub fn stride(&self, axis: Axis) -> String {
+        match &self.outer_stride {
+            Some((outer, stride)) if *outer == axis => stride.clone(),
+            _ => self.strides.get(&axis).copied().unwrap_or(0).to_string(),
+        }
+    }
+
     /// Of a vector of the inner axis, on every machine.
     pub fn alignment(&self) -> usize {
-        4 * self.kind.bytes()
+        // In a tensor, an element's.
+        if self.outer_stride.is_some() { self.kind.bytes() } else { 4 * self.kind.bytes() }
     }
 }
 
@@ -156,6 +172,8 @@ pub(super) struct Emitter<'k> {
     pub packed: BTreeMap<(Value, Format), Packed>,
     /// Values that a pass over another has made.
     pub swept: BTreeSet<Value>,
+    /// The axis along which whole rows of a tensor are being read, one after the other.
+    pub row_axis: Option<Axis>,
     /// The axis that is done in strips just now, and how long those are.
     pub strip: Option<(Axis, usize)>,
     /// Where each parameter starts in `params`, in words.
@@ -184,6 +202,7 @@ impl<'k> Emitter<'k> {
             homes: BTreeMap::new(),
             packed: BTreeMap::new(),
             swept: BTreeSet::new(),
+            row_axis: None,
             strip: None,
             words,
             first_dim: next,
@@ -247,12 +266,15 @@ impl<'k> Emitter<'k> {
         let width = self.host.lanes;
         let mut strides = BTreeMap::from([(inner, 1)]);
         let mut size = self.extent(inner).next_multiple_of(width);
+        if axes.len() > 1 {
+            size = apart(size * kind.bytes()) / kind.bytes();
+        }
         for axis in axes.iter().rev().filter(|&axis| axis != inner) {
             strides.insert(axis, size);
             size = size.saturating_mul(self.extent(axis));
         }
         let (pointer, region) = self.room(axes, size.saturating_mul(kind.bytes()))?;
-        Ok(Buffer { pointer, kind, inner, strides, region })
+        Ok(Buffer { pointer, kind, inner, strides, outer_stride: None, region })
     }
 
     /// Scratch memory for a tile over these axes: its address, aligned to 64 bytes, and its region.

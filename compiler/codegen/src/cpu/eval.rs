@@ -229,9 +229,9 @@ impl Emitter<'_> {
                 Some((vector, base)) if *vector == axis => base.clone(),
                 _ => point.at.get(&axis).cloned().unwrap_or_else(|| "0".into()),
             };
-            let stride = buffer.strides.get(&axis).copied().unwrap_or(0);
-            let part = match stride {
-                1 => lane,
+            let stride = buffer.stride(axis);
+            let part = match stride.as_str() {
+                "1" => lane,
                 _ => self.text.def(format_args!("mul nuw nsw i64 {lane}, {stride}")),
             };
             offset = Some(match offset {
@@ -250,21 +250,18 @@ impl Emitter<'_> {
         let address = self.address(buffer, axes, point);
         let tag = Text::tag(buffer.region);
         let ty = self.lanes_of(buffer.kind.stored(), vector);
-        let stride = point.vector.as_ref().and_then(|(axis, _)| buffer.strides.get(axis).copied());
-        let raw = match (vector, stride, &point.vector) {
-            (true, Some(stride), Some((axis, base))) if *axis != buffer.inner => {
+        let raw = match (vector, &point.vector) {
+            (true, Some((axis, base))) if *axis != buffer.inner => {
                 // Lanes past the extent have no room here.
                 let left = self.extent(*axis);
                 let left = self.text.def(format_args!("sub i64 {left}, {base}"));
                 let mask = self.lanes_below(&left);
-                let steps: Vec<String> =
-                    (0..self.host.lanes).map(|n| format!("i64 {}", n * stride)).collect();
-                let pointers = self.lanes_of("ptr", true);
-                let lanes = self.lanes_of("i64", true);
+                let (pointers, lanes) = (self.lanes_of("ptr", true), self.lanes_of("i64", true));
+                let (iota, stride) = (self.iota(), self.splat(&buffer.stride(*axis), "i64"));
+                let steps = self.text.def(format_args!("mul {lanes} {iota}, {stride}"));
                 let pointer = self.text.def(format_args!(
-                    "getelementptr {}, ptr {address}, {lanes} <{}>",
-                    buffer.kind.stored(),
-                    steps.join(", ")
+                    "getelementptr {}, ptr {address}, {lanes} {steps}",
+                    buffer.kind.stored()
                 ));
                 self.gather(buffer.kind.stored(), &pointers, &pointer, &mask)
             }

@@ -1,25 +1,26 @@
-//! From text to a function that can be called.
+//! From text to machine code: an object file, which [`load`](super::load) makes callable and a cache can keep.
 
 use std::fmt;
-use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use inkwell::OptimizationLevel;
 use inkwell::context::Context;
-use inkwell::execution_engine::ExecutionEngine;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::{CodeModel, InitializationConfig, RelocMode, Target, TargetMachine};
+use inkwell::targets::{
+    CodeModel, FileType, InitializationConfig, RelocMode, Target, TargetMachine,
+};
 
 use super::emit::HostCode;
 use super::host::Host;
+use super::load::{LoadError, Mapped};
 
 /// Passes for code whose vectors are already chosen.
 const PASSES: &str = "default<O2>";
 
 type Entry = unsafe extern "C" fn(*const i64, *const i64, *mut u8);
 
-/// LLVM would not take the code: a bug of this crate.
+/// LLVM would not take the code, or its code could not be loaded: a bug of this crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JitError(pub String);
 
@@ -30,6 +31,12 @@ impl fmt::Display for JitError {
 }
 
 impl std::error::Error for JitError {}
+
+impl From<LoadError> for JitError {
+    fn from(error: LoadError) -> JitError {
+        JitError(error.to_string())
+    }
+}
 
 /// Where the time of a compilation went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,65 +49,26 @@ pub struct JitTimes {
     pub generate: Duration,
 }
 
-/// A compiled kernel.
-pub struct JitKernel {
-    entry: Entry,
-    engine: Option<ExecutionEngine<'static>>,
-    context: NonNull<Context>,
+/// Machine code of one kernel, not yet in a place where it can run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// An object file of this platform.
+    file: Vec<u8>,
     scratch_bytes: usize,
-    times: JitTimes,
 }
 
-// SAFETY: after `new`, only `entry` is used, which is code without state of its own; the engine and
-// its context are touched once more, by `drop`, which has the only reference.
-unsafe impl Send for JitKernel {}
-// SAFETY: as above.
-unsafe impl Sync for JitKernel {}
-
-impl Drop for JitKernel {
-    fn drop(&mut self) {
-        self.engine.take();
-        // SAFETY: from `Box::into_raw` in `new`; the engine, its only borrower, is gone.
-        drop(unsafe { Box::from_raw(self.context.as_ptr()) });
-    }
-}
-
-impl JitKernel {
-    /// Compiles the function called `name`.
+impl Object {
+    /// Compiles text.
     ///
     /// # Errors
     ///
     /// [`JitError`] with LLVM's words.
-    pub fn new(code: &HostCode, name: &str, host: &Host) -> Result<JitKernel, JitError> {
-        let context = NonNull::from(Box::leak(Box::new(Context::create())));
-        // SAFETY: freed by `drop` of the kernel, or below, after all that borrows it.
-        let borrowed: &'static Context = unsafe { &*context.as_ptr() };
-        match Self::compile(borrowed, code, name, host) {
-            Ok((engine, entry, times)) => Ok(JitKernel {
-                entry,
-                engine: Some(engine),
-                context,
-                scratch_bytes: code.scratch_bytes,
-                times,
-            }),
-            Err(error) => {
-                // SAFETY: nothing that `compile` made is left.
-                drop(unsafe { Box::from_raw(context.as_ptr()) });
-                Err(error)
-            }
-        }
-    }
-
-    fn compile(
-        context: &'static Context,
-        code: &HostCode,
-        name: &str,
-        host: &Host,
-    ) -> Result<(ExecutionEngine<'static>, Entry, JitTimes), JitError> {
+    pub fn compile(code: &HostCode, host: &Host) -> Result<(Object, JitTimes), JitError> {
+        let context = Context::create();
         let mut times = JitTimes::default();
         let start = Instant::now();
         let machine = target_machine(host)?;
-        let buffer = MemoryBuffer::create_from_memory_range_copy(code.text.as_bytes(), name);
+        let buffer = MemoryBuffer::create_from_memory_range_copy(code.text.as_bytes(), "kernel");
         let module = context.create_module_from_ir(buffer).map_err(words)?;
         module.set_triple(&machine.get_triple());
         module.set_data_layout(&machine.get_target_data().get_data_layout());
@@ -116,14 +84,61 @@ impl JitKernel {
         times.optimise = start.elapsed();
 
         let start = Instant::now();
-        let engine =
-            module.create_jit_execution_engine(OptimizationLevel::Default).map_err(words)?;
-        let address =
-            engine.get_function_address(name).map_err(|error| JitError(error.to_string()))?;
+        let file = machine.write_to_memory_buffer(&module, FileType::Object).map_err(words)?;
+        let file = file.as_slice().to_vec();
         times.generate = start.elapsed();
-        // SAFETY: the address of a function that was written with this signature.
-        let entry = unsafe { std::mem::transmute::<usize, Entry>(address) };
-        Ok((engine, entry, times))
+        Ok((Object { file, scratch_bytes: code.scratch_bytes }, times))
+    }
+
+    /// As bytes, for a cache.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.file.clone();
+        bytes.extend((self.scratch_bytes as u64).to_le_bytes());
+        bytes
+    }
+
+    /// What [`Object::to_bytes`] gave; nothing if it is too short to be that.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Option<Object> {
+        let scratch = bytes.split_off(bytes.len().checked_sub(8)?);
+        let scratch_bytes = u64::from_le_bytes(scratch.try_into().ok()?) as usize;
+        Some(Object { file: bytes, scratch_bytes })
+    }
+}
+
+/// A kernel that can be called.
+pub struct JitKernel {
+    entry: Entry,
+    scratch_bytes: usize,
+    /// Where the code lies, for as long as it may be called.
+    _code: Mapped,
+}
+
+impl JitKernel {
+    /// Compiles the function called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`JitError`] with LLVM's words.
+    pub fn new(code: &HostCode, name: &str, host: &Host) -> Result<JitKernel, JitError> {
+        // SAFETY: the emitter's own code, made just now.
+        unsafe { JitKernel::load(&Object::compile(code, host)?.0, name) }
+    }
+
+    /// Makes the function called `name` of an object callable.
+    ///
+    /// # Safety
+    ///
+    /// The object is what [`Object::compile`] made of that function for this machine, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`JitError`] where the platform's objects cannot be loaded, or the function is not in it.
+    pub unsafe fn load(object: &Object, name: &str) -> Result<JitKernel, JitError> {
+        let code = Mapped::new(&object.file)?;
+        let address = code.function(name)?;
+        // SAFETY: the address of a function that was written with this signature, by the caller's promise.
+        let entry = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
+        Ok(JitKernel { entry, scratch_bytes: object.scratch_bytes, _code: code })
     }
 
     /// Runs one program.
@@ -142,11 +157,12 @@ impl JitKernel {
     pub fn scratch_bytes(&self) -> usize {
         self.scratch_bytes
     }
+}
 
-    /// Where the time of the compilation went.
-    pub fn times(&self) -> JitTimes {
-        self.times
-    }
+/// LLVM's version, which decides the machine code together with ours.
+pub fn llvm_version() -> String {
+    let (major, minor, patch) = inkwell::support::get_llvm_version();
+    format!("{major}.{minor}.{patch}")
 }
 
 fn words(error: impl fmt::Display) -> JitError {
@@ -163,8 +179,9 @@ fn target_machine(host: &Host) -> Result<TargetMachine, JitError> {
             &host.cpu,
             &host.features,
             OptimizationLevel::Default,
-            RelocMode::Default,
-            CodeModel::JITDefault,
+            // It may lie anywhere, and what it calls may lie far from it.
+            RelocMode::PIC,
+            CodeModel::Small,
         )
         .ok_or_else(|| JitError(format!("LLVM has no target machine for {triple}")))
 }

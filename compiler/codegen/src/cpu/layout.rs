@@ -114,6 +114,18 @@ impl Layouts {
         self.packed_only.contains(&value)
     }
 
+    /// Whether all that looks at a value are dots that take it element by element, or as vectors along its innermost axis.
+    pub fn is_for_dots(&self, kernel: &Kernel, value: Value) -> bool {
+        self.users(value).iter().all(|&user| {
+            let data = &kernel.insts[user];
+            let plan = data.results.first().and_then(|&result| self.dot(result));
+            plan.is_some_and(|plan| {
+                let single = data.args[plan.vector_operand] != value;
+                plan.pairs.is_none() && (single || Some(plan.along) == self.inner(value))
+            })
+        })
+    }
+
     /// How a dot with this result is computed, if not as a reduction of products.
     pub fn dot(&self, result: Value) -> Option<DotPlan> {
         self.dots.get(&result).copied()

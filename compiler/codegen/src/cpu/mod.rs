@@ -20,12 +20,14 @@
 mod access;
 mod cast;
 mod control;
+mod direct;
 mod dot;
 mod emit;
 mod eval;
 mod host;
 mod jit;
 mod layout;
+mod load;
 mod math;
 mod pack;
 mod pairs;
@@ -37,4 +39,4 @@ mod transpose;
 
 pub use emit::{HostCode, Unsupported, emit};
 pub use host::{Bf16Dots, Host};
-pub use jit::{JitError, JitKernel, JitTimes};
+pub use jit::{JitError, JitKernel, JitTimes, Object, llvm_version};

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use tilec_ir::{Axis, AxisSet, InstData, Op, Param, ParamType, Value};
 use tilec_vocab::DType;
 
-use super::emit::{Emitter, Result};
+use super::access::element;
+use super::emit::{Emitter, Result, apart};
 use super::eval::Point;
 use super::layout::{Format, Role};
 use super::text::Text;
@@ -35,13 +36,13 @@ pub(super) struct Packed {
 }
 
 /// A block of a tensor: lanes and steps as plain strides from its first element.
-struct Panel {
-    pointer: String,
-    lane_stride: String,
-    step_stride: String,
+pub(super) struct Panel {
+    pub pointer: String,
+    pub lane_stride: String,
+    pub step_stride: String,
     /// Whether all of it is there.
-    whole: String,
-    read_only: bool,
+    pub whole: String,
+    pub read_only: bool,
 }
 
 impl Emitter<'_> {
@@ -115,12 +116,12 @@ impl Emitter<'_> {
     }
 
     fn row_bytes(&self, format: Format) -> usize {
-        match format.role {
+        apart(match format.role {
             Role::Rows => 2 * self.extent(format.steps).next_multiple_of(STEPS),
             Role::Vectors => {
                 4 * format.lanes.map_or(1, |axis| self.extent(axis)).next_multiple_of(LANES)
             }
-        }
+        })
     }
 
     /// Room for a packed operand.
@@ -129,7 +130,8 @@ impl Emitter<'_> {
         let lanes = format.lanes.map_or(1, |axis| self.extent(axis)).next_multiple_of(LANES);
         let steps = self.extent(format.steps).next_multiple_of(STEPS);
         let row_bytes = self.row_bytes(format);
-        let mut size = lanes * steps;
+        let rows = if format.role == Role::Rows { lanes } else { steps / 2 };
+        let mut size = rows * row_bytes / 2;
         let mut strides = BTreeMap::new();
         for axis in axes.iter().rev() {
             if axis != format.steps && Some(axis) != format.lanes {
@@ -314,23 +316,32 @@ impl Emitter<'_> {
     }
 
     /// Whether memory most likely has this axis innermost: it is in a load's last index.
-    fn runs_along(&self, value: Value, axis: Axis) -> bool {
+    pub fn runs_along(&self, value: Value, axis: Axis) -> bool {
         let last = self.kernel.def(value).and_then(|data| data.args.last());
         last.is_some_and(|&index| self.axes(index).contains(axis))
     }
 
     /// A load of bf16 whose lanes and steps are plain strides, in whole tiles.
     fn panel(&mut self, value: Value, format: Format) -> Result<Option<Panel>> {
-        let kernel = self.kernel;
-        let (Some(data), Some(lanes)) = (kernel.def(value), format.lanes) else { return Ok(None) };
-        let Op::Load(param) = data.op else { return Ok(None) };
+        let Some(lanes) = format.lanes else { return Ok(None) };
         let whole_tiles = self.extent(lanes).is_multiple_of(LANES)
             && self.extent(format.steps).is_multiple_of(STEPS);
         if self.homes.contains_key(&value)
-            || self.axes(value) != &AxisSet::from_iter([lanes, format.steps])
             || self.dtype(value) != DType::BF16
             || !whole_tiles
+            || !(self.runs_along(value, lanes) || self.runs_along(value, format.steps))
         {
+            return Ok(None);
+        }
+        self.panel_over(value, lanes, format.steps)
+    }
+
+    /// A load over two axes, each a plain stride.
+    pub fn panel_over(&mut self, value: Value, lanes: Axis, steps: Axis) -> Result<Option<Panel>> {
+        let kernel = self.kernel;
+        let Some(data) = kernel.def(value) else { return Ok(None) };
+        let Op::Load(param) = data.op else { return Ok(None) };
+        if self.axes(value) != &AxisSet::from_iter([lanes, steps]) {
             return Ok(None);
         }
         let position = |this: &Self, mine: Axis, other: Axis| {
@@ -340,19 +351,20 @@ impl Emitter<'_> {
             let alone = found.next().is_none() && !this.axes(data.args[n]).contains(other);
             (alone && this.is_linear(data.args[n], mine)).then_some(n)
         };
-        let of_lanes = position(self, lanes, format.steps);
-        let of_steps = position(self, format.steps, lanes);
-        let (Some(of_lanes), Some(of_steps)) = (of_lanes, of_steps) else { return Ok(None) };
-        if !(self.runs_along(value, lanes) || self.runs_along(value, format.steps)) {
+        let (Some(of_lanes), Some(of_steps)) =
+            (position(self, lanes, steps), position(self, steps, lanes))
+        else {
             return Ok(None);
-        }
-        self.panel_at(data, param, [(of_lanes, lanes), (of_steps, format.steps)]).map(Some)
+        };
+        let element = element(self.dtype(value));
+        self.panel_at(data, param, element, [(of_lanes, lanes), (of_steps, steps)]).map(Some)
     }
 
     fn panel_at(
         &mut self,
         data: &InstData,
         param: Param,
+        element: &str,
         along: [(usize, Axis); 2],
     ) -> Result<Panel> {
         let address = self.param_word(param, 0);
@@ -380,7 +392,8 @@ impl Emitter<'_> {
             offset = self.text.def(format_args!("add i64 {offset}, {part}"));
             strides[n] = stride;
         }
-        let pointer = self.text.def(format_args!("getelementptr i16, ptr {base}, i64 {offset}"));
+        let pointer =
+            self.text.def(format_args!("getelementptr {element}, ptr {base}, i64 {offset}"));
         let read_only =
             matches!(self.kernel.params[param].ty, ParamType::Tensor { mutable: false, .. });
         let [(lanes, _), (steps, _)] = along;
@@ -413,6 +426,14 @@ impl Emitter<'_> {
         for _ in 1..count {
             from = self.text.def(format_args!("getelementptr i16, ptr {from}, i64 {stride}"));
             sources.push(from.clone());
+        }
+        // So many rows at once are more than the machine follows by itself.
+        let ahead = if along_steps { STEPS } else { 2 * width };
+        for source in &sources {
+            let next = format_args!("getelementptr i16, ptr {source}, i64 {ahead}");
+            let next = self.text.def(next);
+            let hints = [("ptr", next.as_str()), ("i32", "0"), ("i32", "3"), ("i32", "1")];
+            self.text.call_void("llvm.prefetch.p0", &hints);
         }
         let row_bytes = self.row_bytes(format);
         let (row, offset) = match format.role {

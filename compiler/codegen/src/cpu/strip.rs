@@ -161,7 +161,7 @@ impl<'k> Emitter<'k> {
     }
 
     fn view(&mut self, buffer: &Buffer, axis: Axis, base: &str) -> Buffer {
-        let stride = buffer.strides.get(&axis).copied().unwrap_or(0);
+        let stride = buffer.stride(axis);
         let offset = self.text.def(format_args!("mul nuw nsw i64 {base}, {stride}"));
         let (element, from) = (buffer.kind.stored(), &buffer.pointer);
         let pointer = self

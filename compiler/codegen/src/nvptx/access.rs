@@ -353,7 +353,7 @@ impl<'a> Emitter<'a> {
     /// an immediate and cost an addition of 64 bits each.
     fn whole(&mut self, pointer: &str) -> String {
         // The grid has one dimension; ptxas does not know.
-        let zero = self.text.early_call("i32", "llvm.nvvm.read.ptx.sreg.ctaid.z", &[]);
+        let zero = self.special("ctaid.z");
         let zero = self.text.early(format_args!("zext i32 {zero} to i64"));
         self.text.def(format_args!(
             "call ptr addrspace(1) asm \"xor.b64 $0, $1, $2;\", \"=l,l,l\"(ptr addrspace(1) {pointer}, i64 {zero}) #2"

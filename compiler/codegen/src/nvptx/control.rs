@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use tilec_gpu::gir::{Block, For, Val};
+use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
 use super::value::{Tile, Value, llvm_type};
@@ -142,25 +143,33 @@ impl<'a> Emitter<'a> {
         if self.text.is_nested() { Ok(()) } else { self.anew() }
     }
 
-    /// After a loop of the outermost level: what takes little is computed again, rather than live in registers across the
-    /// loop; what takes much stays, but LLVM is not to know that it is the same.
+    /// After a loop of the outermost level: uniform numbers are computed again, rather than live in registers across the loop.
     fn anew(&mut self) -> Result<()> {
         self.text.begin_late();
         self.forget_idle_places();
         for stmt in self.numbers.clone() {
-            if !self.is_long(stmt) {
-                self.stmt(stmt)?;
-                continue;
-            }
-            for &result in &stmt.results {
-                let ty = llvm_type(self.elem(result));
-                if matches!(ty, "i32" | "i64") {
-                    let same = self.uniform(result)?;
-                    let same = self.text.opaque(ty, &same);
-                    self.set(result, Value::Uniform(same));
-                }
+            match self.is_long(stmt) {
+                true => stmt.results.iter().try_for_each(|&result| self.disguise(result))?,
+                false => self.stmt(stmt)?,
             }
         }
+        Ok(())
+    }
+
+    /// The same number as another value: what is made of it from here on is computed anew.
+    fn disguise(&mut self, value: Val) -> Result<()> {
+        if self.elem(value) != DType::I64 {
+            return Ok(());
+        }
+        let number = self.uniform(value)?;
+        let number = if self.small.contains(&value) {
+            let short = self.text.early(format_args!("trunc i64 {number} to i32"));
+            let short = self.text.opaque("i32", &short);
+            self.text.early(format_args!("zext i32 {short} to i64"))
+        } else {
+            self.text.opaque("i64", &number)
+        };
+        self.set(value, Value::Uniform(number));
         Ok(())
     }
 

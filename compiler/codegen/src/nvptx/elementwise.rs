@@ -81,6 +81,16 @@ impl Emitter<'_> {
         let elem = self.elem(a);
         let xs = self.operand(a, result, true)?;
         let ys = self.operand(b, result, true)?;
+        if matches!(op, BinaryOp::Div | BinaryOp::Rem)
+            && self.small.contains(&a)
+            && self.small.contains(&b)
+        {
+            let (quotient, rest) = self.small_division(&xs[0], &ys[0]);
+            let name = if op == BinaryOp::Div { quotient } else { rest };
+            self.small.insert(result);
+            self.set(result, Value::Uniform(name));
+            return Ok(());
+        }
         let out = if op == BinaryOp::Div && elem.is_float() {
             self.divide(&xs, &ys)
         } else {

@@ -1,11 +1,11 @@
 //! The function: its values, and what each statement is written by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
 use tilec_gpu::gir::{Buf, Op, Program, Slot, Stmt, Val};
-use tilec_ir::{Axis, BinaryOp, Entity};
+use tilec_ir::{Axis, BinaryOp, Entity, Imm};
 use tilec_layout::Layout;
 use tilec_vocab::{DType, Span};
 
@@ -96,6 +96,8 @@ pub struct Emitter<'a> {
     pub loops: Vec<Rc<Reserved>>,
     /// Statements outside all loops and branches that make uniform numbers.
     pub numbers: Vec<&'a Stmt>,
+    /// Uniform values from 0 to 2^31 - 1.
+    pub small: BTreeSet<Val>,
     /// For each value, loops around its making.
     depths: Vec<usize>,
     /// Where broadcast operands are, found once for each pair of layouts.
@@ -116,6 +118,7 @@ impl<'a> Emitter<'a> {
             counters: BTreeMap::new(),
             loops: Vec::new(),
             numbers: Vec::new(),
+            small: BTreeSet::new(),
             depths: vec![0; program.values.len()],
             broadcasts: Broadcasts::default(),
             places: Vec::new(),
@@ -247,6 +250,9 @@ impl<'a> Emitter<'a> {
             Op::Const(imm) => {
                 let result = self.result(stmt)?;
                 let text = literal(*imm, self.elem(result));
+                if matches!(imm, Imm::Int(value) if i32::try_from(*value).is_ok_and(|v| v >= 0)) {
+                    self.small.insert(result);
+                }
                 self.set(result, Value::Uniform(text));
                 Ok(())
             }
@@ -255,7 +261,10 @@ impl<'a> Emitter<'a> {
                 if self.text.is_late() {
                     name = self.text.opaque("i64", &name);
                 }
-                self.set(self.result(stmt)?, Value::Uniform(name));
+                let result = self.result(stmt)?;
+                // Devices refuse longer ones.
+                self.small.insert(result);
+                self.set(result, Value::Uniform(name));
                 Ok(())
             }
             Op::Scalar(param) => {
@@ -265,7 +274,9 @@ impl<'a> Emitter<'a> {
             }
             Op::Program(axis) => {
                 let name = self.position(*axis)?;
-                self.set(self.result(stmt)?, Value::Uniform(name));
+                let result = self.result(stmt)?;
+                self.small.insert(result);
+                self.set(result, Value::Uniform(name));
                 Ok(())
             }
             Op::Lanes(lanes) => self.lanes(self.result(stmt)?, lanes),

@@ -237,18 +237,13 @@ impl Emitter<'_> {
         if axis >= axes {
             return Err(self.unsupported("a grid axis that the kernel lacks"));
         }
+        let mut number = self.special("ctaid.x");
         let text: &mut Text = &mut self.text;
-        let is_late = text.is_late();
-        let mut number = text.entry_call("i32", "llvm.nvvm.read.ptx.sreg.ctaid.x", &[]);
         for faster in (axis + 1..axes).rev() {
-            number = text.at_entry(format!("udiv i32 {number}, %g.{faster}"));
+            number = text.early(format_args!("udiv i32 {number}, %g.{faster}"));
         }
         if axis > 0 {
-            number = text.at_entry(format!("urem i32 {number}, %g.{axis}"));
-        }
-        if is_late {
-            // Opaque, so that what comes from it is computed again; the divisions are not.
-            number = text.opaque("i32", &number);
+            number = text.early(format_args!("urem i32 {number}, %g.{axis}"));
         }
         Ok(text.early(format_args!("zext i32 {number} to i64")))
     }

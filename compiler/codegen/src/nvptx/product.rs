@@ -41,7 +41,8 @@ impl Emitter<'_> {
         let depth: u32 = dot.over.iter().map(|axis| self.program.extent(*axis)).product();
         if depth as usize * sums.len() > MOST_IN_A_ROW
             && depth.is_multiple_of(STEPS)
-            && let (Some(a), Some(b)) = (self.stride(dot, dot.a), self.stride(dot, dot.b))
+            && let (Some(a), Some(b)) =
+                (self.depth_stride(dot, dot.a), self.depth_stride(dot, dot.b))
         {
             let a = (self.operand_of_products(layout, dot, dot.a, Some(STEPS))?, a);
             let b = (self.operand_of_products(layout, dot, dot.b, Some(STEPS))?, b);
@@ -95,7 +96,8 @@ impl Emitter<'_> {
         self.text
             .fill(&k_line, format_args!("{k} = phi i32 [ 0, %{before} ], [ {next}, %{body} ]"));
         for ((line, name, first), again) in phis.iter().zip(sums.iter()) {
-            let phi = format_args!("{name} = phi float [ {first}, %{before} ], [ {again}, %{body} ]");
+            let phi =
+                format_args!("{name} = phi float [ {first}, %{before} ], [ {again}, %{body} ]");
             self.text.fill(line, phi);
         }
         self.text.branch(&more, &body, &exit);
@@ -103,11 +105,10 @@ impl Emitter<'_> {
     }
 
     /// Bytes from one step along the depth to the next, where that is the same everywhere.
-    fn stride(&self, dot: &Dot, operand: Operand) -> Option<u32> {
+    fn depth_stride(&self, dot: &Dot, operand: Operand) -> Option<u32> {
         let (Operand::Shared(slot), [axis]) = (operand, &dot.over[..]) else { return None };
         let buffer = &self.program.buffers[slot.buf].buffer;
-        let bytes = buffer.row_weight(*axis) * buffer.row_bytes()
-            + buffer.column_weight(*axis) * buffer.elem_bytes();
+        let bytes = buffer.row_weight(*axis) * buffer.row_bytes() + buffer.column_weight(*axis);
         (buffer.swizzle().bits == 0).then_some(bytes)
     }
 

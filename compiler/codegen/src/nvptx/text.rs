@@ -74,11 +74,6 @@ impl Text {
             }
             return name;
         }
-        self.at_entry(rhs)
-    }
-
-    /// An expression of thread and parameters in the entry block, also after a loop.
-    pub fn at_entry(&mut self, rhs: String) -> String {
         if let Some(name) = self.known.get(&rhs) {
             return name.clone();
         }
@@ -166,12 +161,6 @@ impl Text {
     pub fn early_call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
         let call = self.call_text(ret, name, args);
         self.early(call)
-    }
-
-    /// As [`Text::early_call`], in the entry block, also after a loop.
-    pub fn entry_call(&mut self, ret: &str, name: &str, args: &[(&str, &str)]) -> String {
-        let call = self.call_text(ret, name, args);
-        self.at_entry(call)
     }
 
     /// The same number, once, and LLVM does not know.

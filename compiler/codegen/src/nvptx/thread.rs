@@ -42,13 +42,20 @@ pub fn register_sums(layout: &Layout<Axis>, weight: impl Fn(Axis) -> i64) -> Vec
 }
 
 impl Emitter<'_> {
-    /// The thread's number in its CTA.
-    pub fn tid(&mut self) -> String {
+    /// A special register, by the name that PTX has for it without the percent sign.
+    pub fn special(&mut self, name: &str) -> String {
         if self.text.is_late() {
             // Opaque, so that it is read again.
-            return self.text.early("call i32 asm sideeffect \"mov.u32 $0, %tid.x;\", \"=r\"()");
+            return self
+                .text
+                .early(format_args!("call i32 asm sideeffect \"mov.u32 $0, %{name};\", \"=r\"()"));
         }
-        self.text.early_call("i32", "llvm.nvvm.read.ptx.sreg.tid.x", &[])
+        self.text.early_call("i32", &format!("llvm.nvvm.read.ptx.sreg.{name}"), &[])
+    }
+
+    /// The thread's number in its CTA.
+    pub fn tid(&mut self) -> String {
+        self.special("tid.x")
     }
 
     /// Its number in its warp.

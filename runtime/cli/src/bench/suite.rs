@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tilec_vocab::DType;
 
 use super::Case;
+use super::recipe::{self, Recipe, Step};
 use crate::failure::Failure;
 
 /// A suite.
@@ -16,18 +18,22 @@ pub struct Suite {
     pub about: String,
     /// Where the rows come from, and what is known to be odd about them.
     pub provenance: String,
+    /// How many figures the report has; none if there is no report. The suite has a row for each.
+    pub reported_rows: Option<usize>,
     /// The rows.
     pub rows: Vec<SuiteRow>,
 }
 
-/// One row: a call, or why there is none.
+/// One row: a kernel, a recipe, or why there is neither.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SuiteRow {
     /// What it is, in the report's words.
     pub row: String,
-    /// The file of the kernel; see [`source`].
+    /// `file::kernel`, or the kernel of a file's own name; see [`source`].
     pub kernel: Option<String>,
+    /// The name of a recipe.
+    pub recipe: Option<String>,
     /// Element type of generic tensors.
     #[serde(default)]
     dtype: Option<String>,
@@ -37,6 +43,13 @@ pub struct SuiteRow {
     /// Floating-point arguments.
     #[serde(default)]
     floats: BTreeMap<String, f64>,
+    /// What tensors of integers hold.
+    #[serde(default)]
+    data: Map<String, Value>,
+    /// Bytes that it touches, where that is not all of its tensors.
+    pub bytes: Option<u64>,
+    /// What it leaves out of what the report measured.
+    pub note: Option<String>,
     /// What is missing for it.
     pub unsupported: Option<String>,
     /// The report's own figure.
@@ -63,6 +76,8 @@ suites! {
     "seeds/fp32_variants" "fp32_variants.json";
     "seeds/cs336_triton" "cs336_triton.json";
     "seeds/cs336_transformer" "cs336_transformer.json";
+    "fa_grid" "fa_grid.json";
+    "decode_grid" "decode_grid.json";
     "variants" "variants.json";
 }
 
@@ -87,10 +102,35 @@ pub fn find(name: &str) -> Option<Result<Suite, Failure>> {
 }
 
 impl SuiteRow {
-    /// The call; none where the row is not supported.
-    pub fn case(&self) -> Option<Case> {
-        let dtype = self.dtype.as_deref().and_then(DType::from_name)?;
-        Some(Case { dtype, shape: self.shape.clone(), floats: self.floats.clone() })
+    /// The calls; none where the row is not supported.
+    pub fn steps(&self, recipes: &BTreeMap<String, Recipe>) -> Result<Vec<Step>, Failure> {
+        self.expand(recipes)
+            .map_err(|error| Failure::bug(format!("row {} of a suite: {error}", self.row)))
+    }
+
+    /// What its recipe does, and what it leaves out.
+    pub fn remark(&self, recipes: &BTreeMap<String, Recipe>) -> Option<String> {
+        let recipe = self.recipe.as_ref().and_then(|name| recipes.get(name));
+        let parts = recipe.map(|recipe| recipe.about.clone()).into_iter().chain(self.note.clone());
+        Some(parts.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+    }
+
+    fn expand(&self, recipes: &BTreeMap<String, Recipe>) -> Result<Vec<Step>, String> {
+        if self.unsupported.is_some() {
+            return Ok(Vec::new());
+        }
+        let dtype = self.dtype.as_deref().and_then(DType::from_name).ok_or("it has no type")?;
+        let mut case = Case::new(dtype);
+        case.shape.clone_from(&self.shape);
+        case.floats.clone_from(&self.floats);
+        for (name, value) in &self.data {
+            case.data.insert(name.clone(), recipe::data(value, &self.shape)?);
+        }
+        match (&self.kernel, &self.recipe) {
+            (Some(kernel), None) => Ok(vec![Step::new(kernel, case, 1)]),
+            (None, Some(recipe)) => recipe::steps(recipes, recipe, &case),
+            _ => Err("it is a kernel or a recipe".to_owned()),
+        }
     }
 }
 
@@ -98,32 +138,25 @@ impl SuiteRow {
 mod tests {
     use super::*;
 
-    /// As many rows as the reports have, and each either names a kernel that exists, with a type, or says what is
-    /// missing.
+    /// As many rows as the reports have figures, and each either calls kernels that exist, or says what is missing.
     #[test]
     fn every_row_is_a_call_or_says_what_is_missing() -> Result<(), Failure> {
-        let counts = [
-            ("seeds/a30_paged_decode", 2),
-            ("seeds/fa2_sm80", 30),
-            ("seeds/fp32_variants", 56),
-            ("seeds/cs336_triton", 207),
-            ("seeds/cs336_transformer", 178),
-        ];
+        let recipes = recipe::all()?;
         for name in NAMES {
             let suite = find(name).expect("a suite that is listed")?;
-            let rows = suite.rows.len();
-            let expected = counts.iter().find(|(n, _)| n == name).map_or(rows, |(_, n)| *n);
-            assert_eq!(rows, expected, "{name}");
             assert!(!suite.about.is_empty() && !suite.provenance.is_empty(), "{name}");
+            assert_eq!(suite.reported_rows.is_some(), name.starts_with("seeds/"), "{name}");
+            assert_eq!(suite.rows.len(), suite.reported_rows.unwrap_or(suite.rows.len()), "{name}");
             for row in &suite.rows {
                 let text = &row.row;
-                match (&row.kernel, &row.unsupported) {
-                    (Some(kernel), None) => {
-                        assert!(source(kernel).is_some(), "{name}, {text}: {kernel}");
-                        assert!(row.case().is_some() && !row.shape.is_empty(), "{name}, {text}");
-                    }
-                    (None, Some(why)) => assert!(why.len() > 10, "{name}, {text}: {why}"),
-                    _ => panic!("{name}, {text}: a kernel or a reason"),
+                let steps = row.steps(&recipes)?;
+                match &row.unsupported {
+                    Some(why) => assert!(why.len() > 10 && steps.is_empty(), "{name}, {text}"),
+                    None => assert!(!steps.is_empty(), "{name}, {text}"),
+                }
+                for step in steps {
+                    assert!(source(&step.file).is_some(), "{name}, {text}: {}", step.file);
+                    assert!(step.repeat > 0 && !step.case.shape.is_empty(), "{name}, {text}");
                 }
             }
         }

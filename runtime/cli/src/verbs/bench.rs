@@ -7,15 +7,20 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde::Serialize;
+use tilec_model::Gpu;
 use tilec_vocab::DType;
 
 use crate::args::{Setting, parse_dtype};
-use crate::bench::{self, Bench, Case, Limits, NAMES, Row, Status, Suite, SuiteRow};
+use crate::bench::{
+    self, Bench, Call, Case, Known, Limits, NAMES, Operations, Place, Recipe, Report, Row, Status,
+    Step, Suite, SuiteRow, html, table,
+};
 use crate::failure::{Failure, Outcome};
+use crate::kept;
 use crate::output::{self, Talk};
 use crate::source::{Front, front, front_of_library, kernel};
 use crate::target::{self, Target};
+use crate::verbs::inspect::parse_gpu;
 
 /// Measure a kernel over shapes, or a named suite
 #[derive(Debug, clap::Args)]
@@ -29,10 +34,12 @@ Examples:
   tilec bench matmul.tile --shape M=512,N=512,K=512 --dtype f32 --json
   tilec bench seeds/fa2_sm80 --limit 2m
   tilec bench seeds/cs336_triton --count
-  tilec bench variants --rows \"length=2048 d=64\" --time 200ms")]
+  tilec bench variants --rows \"length=2048 d=64\" --time 200ms
+  tilec bench seeds/fp32_variants --html report.html
+  tilec bench seeds/fa2_sm80 --device sim")]
 pub struct Args {
-    /// The file, or the name of a suite
-    what: Option<PathBuf>,
+    /// The file, or names of suites
+    what: Vec<PathBuf>,
 
     /// Dimensions, constants, knobs and integer arguments of one row
     #[arg(long, value_name = "NAME=INT,…")]
@@ -54,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "DEVICE", default_value_t = target::default(), env = "TILEC_DEVICE")]
     device: Target,
 
+    /// Whose expected times to give, on the simulator: a30, a100, h100, h200, rtx3090, rtx4090
+    #[arg(long, value_name = "NAME", default_value = "a100", value_parser = parse_gpu)]
+    gpu: &'static Gpu,
+
     /// How many threads to use
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -73,41 +84,55 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    /// Also write a page with tables and plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// `B=1,H=8,M=1024`.
 #[derive(Clone, Debug)]
 struct ShapeOption(BTreeMap<String, i64>);
 
-#[derive(Serialize)]
-struct Report<'a> {
-    schema: &'static str,
-    suite: Option<&'a str>,
-    provenance: Option<&'a str>,
-    device: String,
-    model: String,
-    units: usize,
-    rows: &'a [Row],
-}
-
 impl Args {
     /// Measures.
     pub fn run(self, talk: Talk) -> Outcome {
-        let Some(what) = &self.what else { return list(self.json) };
-        let name = what.to_string_lossy();
-        match bench::find(&name) {
-            Some(suite) => self.suite(&name, &suite?, talk),
-            None if name.starts_with("seeds/") && !what.exists() => {
-                let known = NAMES.join(", ");
-                Err(Failure::Usage(format!("there is no suite `{name}`; there are {known}")))
-            }
-            None => self.file(what, talk),
+        if self.what.is_empty() {
+            return list(self.json);
         }
+        let mut suites = Vec::new();
+        for what in &self.what {
+            let name = what.to_string_lossy();
+            match bench::find(&name) {
+                Some(suite) => suites.push((name, suite?)),
+                None if name.starts_with("seeds/") && !what.exists() => {
+                    let known = NAMES.join(", ");
+                    let text = format!("there is no suite `{name}`; there are {known}");
+                    return Err(Failure::Usage(text));
+                }
+                None if self.what.len() > 1 => {
+                    let text = format!("`{name}` is no suite; a file is measured alone");
+                    return Err(Failure::Usage(text));
+                }
+                None => return self.file(what, talk),
+            }
+        }
+        let place = self.place(talk)?;
+        let mut bench = Bench::new(&place, self.limits(), talk);
+        let mut reports = Vec::new();
+        for (name, suite) in &suites {
+            let rows = self.suite(name, suite, &mut bench, talk)?;
+            let report = self.report(rows, Some((name, suite)), &place);
+            if !self.json {
+                self.print(&report, &place)?;
+            }
+            reports.push(report);
+        }
+        self.finish(&reports)
     }
 
     fn file(&self, path: &std::path::Path, talk: Talk) -> Outcome {
-        let device =
-            self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
+        let place = self.place(talk)?;
         let front = front(path, talk)?;
         let module = front.module(path)?;
         let kernel = kernel(module, self.kernel.as_deref())?;
@@ -118,22 +143,35 @@ impl Args {
             let text = format!("kernel `{name}` needs a shape: --shape {dims} and its constants");
             return Err(Failure::Usage(text));
         }
-        let mut bench = Bench::new(device.as_ref(), self.limits(), talk);
+        let mut bench = Bench::new(&place, self.limits(), talk);
         let bar = progress(self.shape.len(), talk);
         let mut rows = Vec::new();
         for ShapeOption(shape) in &self.shape {
-            let case = Case { dtype: self.dtype, shape: shape.clone(), floats: BTreeMap::new() };
+            let case = Case { shape: shape.clone(), ..Case::new(self.dtype) };
             let names: Vec<String> = shape.iter().map(|(name, n)| format!("{name}={n}")).collect();
             let name = names.join(" ");
             bar.set_message(name.clone());
-            rows.push(bench.row(&name, kernel, module.spec(&kernel.name), &case));
+            let spec = module.spec(&kernel.name);
+            let operations = Operations::Counted;
+            let call = Call { kernel, spec, case: &case, repeat: 1, operations };
+            rows.push(bench.row(&name, &[call]));
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.print(&rows, None, device.as_ref())
+        let report = self.report(rows, None, &place);
+        if !self.json {
+            self.print(&report, &place)?;
+        }
+        self.finish(&[report])
     }
 
-    fn suite(&self, name: &str, suite: &Suite, talk: Talk) -> Outcome {
+    fn suite(
+        &self,
+        name: &str,
+        suite: &Suite,
+        bench: &mut Bench<'_>,
+        talk: Talk,
+    ) -> Result<Vec<Row>, Failure> {
         if !self.shape.is_empty() || self.kernel.is_some() {
             let text = format!("`{name}` is a suite, whose rows have their shapes; --rows chooses");
             return Err(Failure::Usage(text));
@@ -143,109 +181,131 @@ impl Args {
         if chosen.is_empty() {
             return Err(Failure::Usage(format!("no row of `{name}` is meant")));
         }
-        let device =
-            self.device.open(self.threads.map(Into::into), &tilec_ptx::Options::default())?;
-        let mut bench = Bench::new(device.as_ref(), self.limits(), talk);
-        let mut fronts: BTreeMap<&str, Front> = BTreeMap::new();
+        let recipes = bench::recipes()?;
+        let mut fronts: BTreeMap<String, Front> = BTreeMap::new();
         let bar = progress(chosen.len(), talk);
         let mut rows = Vec::new();
         for row in chosen {
             bar.set_message(row.row.clone());
-            let mut measured = suite_row(row, &mut bench, &mut fronts, talk)?;
+            let mut measured = suite_row(row, &recipes, bench, &mut fronts, talk)?;
+            measured.note = row.remark(&recipes);
+            measured.bytes = row.bytes.or(measured.bytes);
             measured.reported_ms = row.reported_ms;
             rows.push(measured);
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.print(&rows, Some((name, suite)), device.as_ref())
+        Ok(rows)
+    }
+
+    /// Where to measure: a device that has times, or the simulator with its counters.
+    fn place(&self, talk: Talk) -> Result<Place, Failure> {
+        let (threads, ptx) = (self.threads.map(Into::into), tilec_ptx::Options::default());
+        let store = kept::store(talk);
+        Ok(match self.device.counts() {
+            true => Place::Counted(Box::new(self.device.counting(threads, &ptx, store)?), self.gpu),
+            false => Place::Timed(self.device.keeping(threads, &ptx, store)?),
+        })
     }
 
     fn limits(&self) -> Limits {
         Limits { time: self.time, limit: self.limit, count_only: self.count }
     }
 
-    fn print(
-        &self,
-        rows: &[Row],
-        suite: Option<(&str, &Suite)>,
-        device: &dyn tilec_host::Device,
-    ) -> Outcome {
-        let info = device.info();
-        if self.json {
-            output::print_json(&Report {
-                schema: "tilec.bench/1",
-                suite: suite.map(|(name, _)| name),
-                provenance: suite.map(|(_, suite)| suite.provenance.as_str()),
-                device: info.name,
-                model: info.model,
-                units: info.units,
-                rows,
-            })?;
-        } else {
-            let (model, units) = (&info.model, output::count(info.units, "unit"));
-            let mut text = format!("on {} ({model}, {units})\n", info.name);
-            if let Some((name, suite)) = suite {
-                text += &format!("{name}: {}. {}\n", suite.about, suite.provenance);
-            }
-            output::print(&format!("{text}\n{}", table(rows)))?;
+    fn report(&self, rows: Vec<Row>, suite: Option<(&str, &Suite)>, place: &Place) -> Report {
+        let info = place.device().info();
+        Report {
+            schema: "tilec.bench/2",
+            suite: suite.map(|(name, _)| name.to_owned()),
+            about: suite.map(|(_, suite)| suite.about.clone()),
+            provenance: suite.map(|(_, suite)| suite.provenance.clone()),
+            reported_rows: suite.and_then(|(_, suite)| suite.reported_rows),
+            device: info.name,
+            model: info.model,
+            units: info.units,
+            gpu: match place {
+                Place::Timed(_) => None,
+                Place::Counted(_, gpu) => Some(gpu.name),
+            },
+            version: env!("CARGO_PKG_VERSION"),
+            date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            rows,
         }
-        match rows.iter().filter(|row| row.status == Status::Wrong).count() {
+    }
+
+    fn print(&self, report: &Report, place: &Place) -> Outcome {
+        let rows = match place {
+            Place::Timed(_) => table::times(&report.rows),
+            Place::Counted(..) => table::counts(&report.rows),
+        };
+        output::print(&(report.head() + &rows))
+    }
+
+    /// What is written once all is measured, and whether anything is wrong.
+    fn finish(&self, reports: &[Report]) -> Outcome {
+        if let Some(path) = &self.html {
+            std::fs::write(path, html::page(reports)).map_err(|error| {
+                Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
+            })?;
+        }
+        match reports {
+            [report] if self.json => output::print_json(report)?,
+            _ if self.json => {
+                let schema = "tilec.bench-set/1";
+                output::print_json(&serde_json::json!({ "schema": schema, "reports": reports }))?;
+            }
+            _ => {}
+        }
+        let rows = reports.iter().flat_map(|report| &report.rows);
+        match rows.filter(|row| row.status == Status::Wrong).count() {
             0 => Ok(()),
             n => Err(Failure::Verification(format!("{} wrong", output::count(n, "row")))),
         }
     }
 }
 
-fn suite_row<'s>(
-    row: &'s SuiteRow,
+fn suite_row(
+    row: &SuiteRow,
+    recipes: &BTreeMap<String, Recipe>,
     bench: &mut Bench<'_>,
-    fronts: &mut BTreeMap<&'s str, Front>,
+    fronts: &mut BTreeMap<String, Front>,
     talk: Talk,
 ) -> Result<Row, Failure> {
-    let (Some(name), Some(case)) = (&row.kernel, row.case()) else {
-        let why = row.unsupported.clone().unwrap_or_default();
+    if let Some(why) = &row.unsupported {
         return Ok(Row::new(&row.row, Status::Unsupported, why));
-    };
-    let text = bench::source(name).ok_or_else(|| {
-        Failure::bug(format!("a suite names kernel `{name}`, which is not there"))
-    })?;
-    let front = fronts.entry(name).or_insert_with(|| front_of_library(name, text, talk));
-    let module = front.module(name.as_ref())?;
-    let kernel = kernel(module, Some(name))?;
-    Ok(bench.row(&row.row, kernel, module.spec(name), &case))
-}
-
-fn table(rows: &[Row]) -> String {
-    let time = |ns: f64| output::time(Duration::from_nanos(ns as u64));
-    let cells = rows.iter().map(|row| {
-        let of = |pick: fn(&bench::Stats) -> f64| {
-            row.stats.as_ref().map_or("-".to_owned(), |stats| time(pick(stats)))
+    }
+    let steps = row.steps(recipes)?;
+    for step in &steps {
+        let like = match &step.flops {
+            Some(Known::Like(file, ..)) => Some(file),
+            Some(Known::Number(_)) | None => None,
         };
-        let number = |n: Option<f64>| n.map_or("-".to_owned(), |n| format!("{n:.1}"));
-        vec![
-            row.row.clone(),
-            row.status.name().to_owned(),
-            of(|stats| stats.mean_ns),
-            of(|stats| stats.deviation_ns),
-            of(|stats| stats.p10_ns),
-            of(|stats| stats.p90_ns),
-            row.flops_exact.map_or("-".to_owned(), |n| format!("{:.3}", n as f64 / 1e9)),
-            number(row.gflops()),
-            number(row.gigabytes()),
-            row.tensor_bytes.map_or("-".to_owned(), |bytes| format!("{:.1}", mib(bytes))),
-            row.reported_ms.map_or("-".to_owned(), |ms| time(ms * 1e6)),
-            row.reason.clone().unwrap_or_default(),
-        ]
-    });
-    let head = [
-        "row", "status", "mean", "dev", "p10", "p90", "GFLOP", "GFLOP/s", "GB/s", "MiB",
-        "reported", "why",
-    ];
-    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9, 10], cells.collect())
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+        for file in [Some(&step.file), like].into_iter().flatten() {
+            let text = bench::source(file).ok_or_else(|| {
+                Failure::bug(format!("a suite names file `{file}`, which is not there"))
+            })?;
+            fronts.entry(file.clone()).or_insert_with(|| front_of_library(file, text, talk));
+        }
+    }
+    let module = |file: &String| {
+        let missing = || Failure::bug(format!("`{file}` was not read"));
+        fronts.get(file).ok_or_else(missing)?.module(file.as_ref())
+    };
+    let mut calls = Vec::new();
+    for Step { file, kernel, case, repeat, flops } in &steps {
+        let operations = match flops {
+            None => Operations::Counted,
+            Some(Known::Number(n)) => Operations::Given(*n),
+            Some(Known::Like(file, kernel, times)) => {
+                Operations::Like(self::kernel(module(file)?, Some(kernel))?, *times)
+            }
+        };
+        let (module, repeat) = (module(file)?, *repeat);
+        let spec = module.spec(kernel);
+        let kernel = self::kernel(module, Some(kernel))?;
+        calls.push(Call { kernel, spec, case, repeat, operations });
+    }
+    Ok(bench.row(&row.row, &calls))
 }
 
 fn list(json: bool) -> Outcome {

@@ -185,7 +185,7 @@ fn build(
                 variants.retain(|other| other.text != code.text);
                 variants.push(code);
             }
-            Err(RuntimeError::Device { message, .. }) => return Ok(Err(message)),
+            Err(RuntimeError::Device { message, .. } | RuntimeError::NoRoom { message, .. }) => return Ok(Err(message)),
             Err(error) => return Err(error.into()),
         }
     }

@@ -180,7 +180,9 @@ fn row(entry: &Entry) -> Vec<String> {
         let shown: Vec<String> = knobs.iter().map(|(name, n)| format!("{name}={n}")).collect();
         shown.join(" ")
     });
-    let shape = [field("types"), field("consts"), field("bucket")];
+    // Of a record the launches, of an artifact what it is and for what.
+    let names = ["types", "consts", "bucket", "code", "target", "gpu", "cpu", "specialisation"];
+    let shape = names.map(field);
     let shape: Vec<&str> = shape.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
     let kind = entry.key.as_ref().map_or("-".to_owned(), |key| key.kind.to_string());
     let age = std::time::Duration::from_secs(entry.used_seconds_ago);

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tilec_driver::{Inspection, LoopReport, inspect};
 use tilec_ir::{GenericKind, Kernel};
+use tilec_model::Gpu;
 use tilec_passes::mask::count::Shape;
 use tilec_vocab::{DType, DTypeClass, Sources, Specialisation};
 
 use crate::args::Setting;
 use crate::failure::{Failure, Outcome};
+use crate::modelled::known_gpus;
 use crate::output::{self, Talk};
 use crate::picture;
 use crate::settings::Settings;
+use crate::sheet::{Sheet, sheet};
 use crate::source::front;
 
 /// Show what the compiler proved of a kernel's masks, and count it for a shape
@@ -23,7 +26,11 @@ Every loop over blocks is sorted into classes before it runs: full blocks need n
 dead ones are not run. The bounds are shown in the kernel's own symbols, then counted for the shape. Dimensions
 that --shape leaves out are 1, constants 64, knobs their first choice.
 
+With --gpu, knobs that are not set are those that the model of that GPU expects to be fastest, and the sheet
+says what a launch needs and how long it should take: a model, no measurement.
+
 Examples:
+  tilec inspect causal.tile --shape B=4,H=16,G=16,M=4096,N=4096,D=128 --gpu h100
   tilec inspect causal.tile --shape M=1024,N=1024 --knob BM=128
   tilec inspect window_left.tile --shape M=8192,N=8192,window=512 --json
   tilec inspect causal.tile --shape M=1024,N=1024 --picture tiles.svg")]
@@ -50,6 +57,10 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Also the sheet for a GPU: a30, a100, h100, h200, rtx3090, rtx4090
+    #[arg(long, value_name = "NAME", value_parser = parse_gpu)]
+    gpu: Option<&'static Gpu>,
+
     /// Draw the map of tiles of the first loop to an SVG file
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -67,12 +78,27 @@ impl Args {
         }
         let mut reports = Vec::new();
         for kernel in &kernels {
-            let (binding, shape) = self.numbers(kernel)?;
-            let inspection = inspect(kernel, &binding, &shape)?;
+            let (mut binding, shape) = self.numbers(kernel)?;
+            let mut inspection = inspect(kernel, &binding, &shape)?;
+            let mut sheet = None;
+            if let Some(gpu) = self.gpu {
+                let found = self.sheet(kernel, &binding, &shape, &inspection, gpu)?;
+                let own = found.knobs.iter().filter(|(name, _)| binding.ints.contains_key(*name));
+                let own: Vec<(String, i64)> = own.map(|(name, &n)| (name.clone(), n)).collect();
+                binding.ints.extend(own);
+                inspection = inspect(kernel, &binding, &shape)?;
+                sheet = Some(found);
+            }
             if self.json {
-                reports.push(to_json(&inspection, &binding, &shape, &front.sources));
+                let mut report = to_json(&inspection, &binding, &shape, &front.sources);
+                if let Some(sheet) = &sheet {
+                    report["gpu"] = sheet.json();
+                }
+                reports.push(report);
             } else {
-                output::print(&to_text(&inspection, &binding, &shape, &front.sources))?;
+                let mut text = to_text(&inspection, &binding, &shape, &front.sources);
+                text += &sheet.map(|sheet| sheet.text(&inspection)).unwrap_or_default();
+                output::print(&text)?;
             }
             if let (Some(path), [_]) = (&self.picture, kernels.as_slice()) {
                 let drawn = picture::draw(&inspection).map_err(Failure::Usage)?;
@@ -88,6 +114,21 @@ impl Args {
             output::print_json(&json!({ "schema": "tilec.inspect/1", "kernels": reports }))?;
         }
         Ok(())
+    }
+
+    fn sheet(
+        &self,
+        kernel: &Kernel,
+        binding: &Specialisation,
+        shape: &Shape,
+        inspection: &Inspection,
+        gpu: &'static Gpu,
+    ) -> Result<Sheet, Failure> {
+        let knobs = self.settings.gpu()?.knobs;
+        let set = [("warps", knobs.warps), ("stages", knobs.stages)];
+        let set = set.into_iter().filter_map(|(name, n)| Some((name.to_owned(), i64::from(n?))));
+        let fixed = self.settings.knobs()?.into_iter().chain(set).collect();
+        sheet(kernel, binding, shape, inspection.tensor_bytes, gpu, &fixed)
     }
 
     /// A binding for every generic parameter, and every dimension and integer argument that is known.
@@ -143,6 +184,11 @@ impl Args {
             }
         }
     }
+}
+
+/// Reads the name of a GPU for `--gpu`.
+pub fn parse_gpu(name: &str) -> Result<&'static Gpu, String> {
+    Gpu::named(name).ok_or_else(|| format!("known are {}", known_gpus()))
 }
 
 fn to_text(

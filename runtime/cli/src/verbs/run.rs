@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilec_host::{
-    Argument, Arguments, Device, DeviceInfo, Elements, Launch, Tensor, files, launch,
-};
+use tilec_host::{Argument, Arguments, Device, Elements, Launch, Tensor, files, launch};
 use tilec_ir::Kernel;
 use tilec_vocab::{Contract, ParamKind};
 
@@ -15,6 +13,8 @@ use crate::args::{Assignment, OutputFile};
 use crate::counts::Counts;
 use crate::expect::{self, Compared, Expect};
 use crate::failure::{Failure, Outcome};
+use crate::hints::{self, At, Hinted};
+use crate::kept;
 use crate::output::{self, Talk};
 use crate::prepare::{Prepared, prepare, read_arguments};
 use crate::records;
@@ -133,15 +133,16 @@ impl Args {
         watchdog::start(self.timeout, talk);
         // What can be known to fail is found before the work, not after.
         let (threads, gpu) = (self.threads.map(Into::into), self.settings.gpu()?);
+        let store = kept::store(talk);
         let counting = match self.stats {
-            true => Some(self.device.counting(threads, &gpu)?),
+            true => Some(self.device.counting(threads, &gpu, store.clone())?),
             false => None,
         };
         let opened;
         let device: &dyn Device = match &counting {
             Some(simulator) => simulator,
             None => {
-                opened = self.device.open(threads, &gpu)?;
+                opened = self.device.keeping(threads, &gpu, store.clone())?;
                 opened.as_ref()
             }
         };
@@ -163,11 +164,13 @@ impl Args {
         watchdog::stage("passes");
         let start = Instant::now();
         let prepared = prepare(kernel, &mut args, &self.settings.knobs()?)?;
-        let Prepared { binding, made, launch: bound } =
-            self.with_record(kernel, &mut args, prepared, &device.info(), talk)?;
-        self.check_outputs(bound.contract())?;
-        let stored = self.expect.read(&written(bound.contract()))?;
-        let artifact = tilec_driver::compile(kernel, &binding, &options)?;
+        let at = At { device: &device.info(), store: store.as_ref(), talk };
+        let hinted = self.hinted(kernel, &mut args, prepared, &at)?;
+        self.check_outputs(hinted.prepared.launch.contract())?;
+        let stored = self.expect.read(&written(hinted.prepared.launch.contract()))?;
+        let artifact = hinted.compile(kernel, &options)?;
+        let Prepared { made, launch: bound, .. } = hinted.prepared;
+        let binding = &artifact.specialisation;
         let passes = start.elapsed();
 
         watchdog::stage("code generation");
@@ -235,25 +238,19 @@ impl Args {
         expect::verdict(&report.compared)
     }
 
-    /// The launch with the knobs that tuning found for it, unless some were given.
-    fn with_record(
+    /// The launch with the knobs that it should take, unless some were given.
+    fn hinted(
         &self,
         kernel: &Kernel,
         args: &mut Arguments,
         prepared: Prepared,
-        device: &DeviceInfo,
-        talk: Talk,
-    ) -> Result<Prepared, Failure> {
+        at: &At<'_>,
+    ) -> Result<Hinted, Failure> {
         let given = self.settings.knobs()?;
-        if records::sets_a_knob(kernel, &given) || self.settings.leaves_out_passes() {
-            return Ok(prepared);
-        }
-        match records::for_launch(kernel, &prepared, device, talk) {
-            Some(record) => {
-                let knobs = given.into_iter().chain(record.knobs).collect();
-                Ok(Prepared { made: prepared.made, ..prepare(kernel, args, &knobs)? })
-            }
-            None => Ok(prepared),
+        let is_set = records::sets_a_knob(kernel, &given) || self.settings.sets_gpu_knobs();
+        match is_set || self.settings.leaves_out_passes() {
+            true => Ok(Hinted::none(prepared)),
+            false => hints::choose(kernel, args, prepared, &given, at),
         }
     }
 

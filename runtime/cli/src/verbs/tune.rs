@@ -8,17 +8,19 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_cache::{Cache, default_root};
-use tilec_host::{Device, Launch};
+use tilec_host::{Device, Launch, gpu};
 use tilec_ir::Kernel;
 use tilec_tune::{
-    Knobs, Limits, Outcome as Tried, Record, Row, Setup, Site, Step, Timing, Tuned, bucket, find,
-    show, store, tune,
+    GpuLaunch, Kind, Knobs, Limits, Outcome as Tried, Ranked, Reason, Record, Row, Setup, Site,
+    Step, Timing, Tuned, bucket, find, gpu_candidates, rank, show, store, tune,
 };
 
 use crate::bench::free_bytes;
 use crate::call::Call;
 use crate::failure::{Failure, Outcome};
+use crate::hints::{gpu_of, tensor_bytes};
 use crate::loader::is_stdin;
+use crate::modelled;
 use crate::output::{self, Talk};
 use crate::prepare::prepare;
 use crate::watchdog;
@@ -29,13 +31,16 @@ use crate::watchdog;
 Every combination of the choices of the kernel's `tune` clauses is compiled, held against the spec on
 small shapes and against the default on these arguments, and timed, each in a process of its own. What is
 found holds for all shapes that round up to the same powers of two; `tilec run` takes it from there.
+On a GPU a static model leaves out what does not fit and all but the most promising before anything is
+compiled. On sim, which has no time of its own, the model's ranking is all there is.
 
 Examples:
   tilec tune causal.tile q=randn(1,8,1024,64):f16 k=randn(1,8,1024,64):f16 \\
       v=randn(1,8,1024,64):f16 scale=0.125
   tilec tune causal.tile … --budget 2s --json
   tilec tune causal.tile … --knob BM=64 --again
-  tilec tune causal.tile … --pinned")]
+  tilec tune causal.tile … --pinned
+  tilec tune causal.tile … --device sim")]
 pub struct Args {
     #[command(flatten)]
     call: Call,
@@ -82,12 +87,17 @@ struct Line {
     knobs: Knobs,
     /// `ok`, or the kind of the reason.
     status: &'static str,
+    /// What counts: the first quartile of the samples.
+    time_ns: Option<u64>,
     median_ns: Option<u64>,
     least_ns: Option<u64>,
     samples: usize,
     spec_cases: usize,
     reason: Option<String>,
 }
+
+/// Candidates of a GPU that are compiled and timed: the best of the model's ranking.
+const COMPILED: usize = 12;
 
 /// Everything that is known before a candidate is tried.
 struct Subject<'a> {
@@ -100,6 +110,8 @@ struct Subject<'a> {
     fixed: Knobs,
     has_spec: bool,
     alive: usize,
+    /// On a GPU, what the model says of every candidate.
+    ranked: Vec<Ranked>,
 }
 
 impl Args {
@@ -115,14 +127,35 @@ impl Args {
         let (kernel, spec) = self.call.kernel(&front)?;
         let mut arguments = self.call.arguments(kernel)?;
         let fixed = self.call.fixed()?;
-        let candidates = tilec_tune::candidates(kernel, &fixed)
-            .map_err(|error| Failure::Usage(format!("kernel `{}`: {error}", kernel.name)))?;
+        let info = device.info();
+        let declared = match tilec_tune::candidates(kernel, &fixed) {
+            // Every GPU kernel has two knobs.
+            Err(tilec_tune::SpaceError::NoKnobs) if gpu_of(&info).is_some() => Vec::new(),
+            other => other
+                .map_err(|error| Failure::Usage(format!("kernel `{}`: {error}", kernel.name)))?,
+        };
         let prepared = prepare(kernel, &mut arguments, &fixed)?;
         let shape = bucket::numbers(&prepared.launch);
         let bucket = bucket::of(&shape);
+        let (candidates, ranked) = match gpu_of(&info) {
+            None => (declared, Vec::new()),
+            Some(gpu) => {
+                let all = gpu_candidates(&declared, &self.call.fixed_gpu()?);
+                let launch = GpuLaunch {
+                    kernel,
+                    binding: &prepared.binding,
+                    facts: &gpu::facts(&prepared.launch.args().args),
+                    names: &shape,
+                    tensor_bytes: tensor_bytes(&prepared.launch),
+                    gpu,
+                };
+                let ranked = rank(&launch, &all);
+                (promising(&ranked, &all[0]), ranked)
+            }
+        };
         let subject = Subject {
             kernel,
-            site: Site::new(kernel, &prepared.binding, &bucket, &device.info()),
+            site: Site::new(kernel, &prepared.binding, &bucket, &info),
             bucket,
             shape,
             device: device.as_ref(),
@@ -130,8 +163,16 @@ impl Args {
             fixed,
             has_spec: spec.is_some(),
             alive: alive(&prepared.launch),
+            ranked,
         };
         drop((prepared, arguments));
+        if self.call.device.counts() {
+            return modelled::report(&subject.title(), &subject.bucket, &subject.ranked, self.json);
+        }
+        if subject.candidates.is_empty() {
+            modelled::report(&subject.title(), &subject.bucket, &subject.ranked, self.json)?;
+            return Err(Failure::Verification("no candidate fits; see the reasons above".into()));
+        }
 
         let cache = default_root().and_then(Cache::open);
         let cache = cache.map_err(|error| talk.say(format!("warning: {error}"))).ok();
@@ -181,7 +222,8 @@ impl Args {
             ));
         }
         watchdog::stage("tuning");
-        let tuned = self.try_all(subject, talk)?;
+        let mut tuned = self.try_all(subject, old.as_ref().map(|old| &old.knobs), talk)?;
+        tuned.rows.extend(left_out(&subject.ranked, &subject.candidates));
         let Some((winner, timing)) = winner(&tuned) else {
             output::print(&table(subject, &tuned))?;
             return Err(Failure::Verification(
@@ -189,16 +231,17 @@ impl Args {
             ));
         };
         let default_ns = tuned.rows.first().and_then(time_of);
-        let tried = tuned.rows.iter().filter(|row| status(row) != "skipped").count();
+        let tried = tuned.rows.iter().filter(|row| was_tried(row)).count();
         let record = subject.site.record(
             subject.shape.clone(),
             winner.knobs.clone(),
-            (timing.median_ns, default_ns),
+            (timing.time_ns, default_ns),
             tried,
             timing.code.clone(),
         );
         // Of a part of the candidates nothing can be said for all.
-        let is_whole = subject.fixed.keys().all(|name| !winner.knobs.contains_key(name));
+        let fixed = self.call.fixed_gpu()?.into_keys().chain(subject.fixed.keys().cloned());
+        let is_whole = fixed.into_iter().all(|name| !winner.knobs.contains_key(&name));
         let mut stored = false;
         if let Some(cache) = cache.filter(|_| is_whole) {
             match store(cache, &subject.site, &record) {
@@ -235,7 +278,12 @@ impl Args {
         output::print(&text)
     }
 
-    fn try_all(&self, subject: &Subject<'_>, talk: Talk) -> Result<Tuned, Failure> {
+    fn try_all(
+        &self,
+        subject: &Subject<'_>,
+        preferred: Option<&Knobs>,
+        talk: Talk,
+    ) -> Result<Tuned, Failure> {
         let program = std::env::current_exe()
             .map_err(|error| Failure::Usage(format!("tilec cannot start itself: {error}")))?;
         let folder = tempfile::TempDir::new()
@@ -248,6 +296,7 @@ impl Args {
         let bar = progress(subject, talk);
         let setup = Setup {
             candidates: &subject.candidates,
+            preferred,
             command: &command,
             limits: Limits {
                 budget: self.budget,
@@ -273,6 +322,7 @@ impl Args {
         reference: &Path,
         is_default: bool,
     ) -> Command {
+        // On a GPU a candidate has `warps` and `stages` too.
         let all = subject.fixed.iter().chain(knobs).map(|(name, n)| (name.clone(), *n)).collect();
         let mut command = Command::new(program);
         command.arg("candidate").args(self.call.words(&all)).arg("--reference").arg(reference);
@@ -318,8 +368,15 @@ fn winner(tuned: &Tuned) -> Option<(&Row, &Timing)> {
 
 fn time_of(row: &Row) -> Option<u64> {
     match &row.outcome {
-        Tried::Timed(timing) => Some(timing.median_ns),
+        Tried::Timed(timing) => Some(timing.time_ns),
         Tried::Out(_) => None,
+    }
+}
+
+fn was_tried(row: &Row) -> bool {
+    match &row.outcome {
+        Tried::Timed(_) => true,
+        Tried::Out(reason) => !matches!(reason.kind, Kind::Skipped | Kind::Unfit | Kind::Pruned),
     }
 }
 
@@ -338,6 +395,7 @@ fn line(row: &Row) -> Line {
     Line {
         knobs: row.knobs.clone(),
         status: status(row),
+        time_ns: timing.map(|timing| timing.time_ns),
         median_ns: timing.map(|timing| timing.median_ns),
         least_ns: timing.map(|timing| timing.least_ns),
         samples: timing.map_or(0, |timing| timing.samples),
@@ -356,19 +414,50 @@ fn table(subject: &Subject<'_>, tuned: &Tuned) -> String {
         let time = |ns: Option<u64>| {
             ns.map_or("-".to_owned(), |ns| output::time(Duration::from_nanos(ns)))
         };
-        let ratio = line.median_ns.zip(best).map(|(ns, best)| ns as f64 / best as f64);
+        let ratio = line.time_ns.zip(best).map(|(ns, best)| ns as f64 / best as f64);
         vec![
             show(&line.knobs),
+            time(line.time_ns),
             time(line.median_ns),
-            time(line.least_ns),
             ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
             line.samples.to_string(),
             line.status.to_owned(),
             line.reason.unwrap_or_default(),
         ]
     });
-    let head = ["knobs", "median", "least", "ratio", "samples", "status", "why"];
+    let head = ["knobs", "time", "median", "ratio", "samples", "status", "why"];
     format!("{}\n\n{}", subject.title(), output::table(&head, &[1, 2, 3, 4], cells.collect()))
+}
+
+/// The candidates of a GPU that are worth compiling, the default first if it fits: the others are held against it.
+fn promising(ranked: &[Ranked], default: &Knobs) -> Vec<Knobs> {
+    let fits = ranked.iter().filter(|ranked| ranked.outcome.is_ok());
+    let best = fits.clone().take(COMPILED).map(|ranked| ranked.knobs.clone());
+    let default = fits.filter(|ranked| ranked.knobs == *default).map(|ranked| ranked.knobs.clone());
+    let mut found: Vec<Knobs> = default.collect();
+    for knobs in best {
+        if !found.contains(&knobs) {
+            found.push(knobs);
+        }
+    }
+    found
+}
+
+/// Rows of the candidates that were not compiled.
+fn left_out(ranked: &[Ranked], compiled: &[Knobs]) -> Vec<Row> {
+    let best = ranked.first().and_then(Ranked::time_ns).unwrap_or(1.0);
+    let out = ranked.iter().filter(|ranked| !compiled.contains(&ranked.knobs));
+    out.map(|ranked| {
+        let reason = match &ranked.outcome {
+            Err(why) => Reason::new(Kind::Unfit, why),
+            Ok(estimate) => Reason::new(
+                Kind::Pruned,
+                format!("the model expects {:.2} times the best's time", estimate.time_ns / best),
+            ),
+        };
+        Row { knobs: ranked.knobs.clone(), outcome: Tried::Out(reason) }
+    })
+    .collect()
 }
 
 /// How many candidates fit into memory at one time, each with the arguments, guarded outputs and what they are

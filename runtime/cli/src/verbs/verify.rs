@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_driver::CompileError;
 use tilec_host::{Device, RuntimeError};
-use tilec_ir::{GenericKind, Kernel, Module, Tile};
+use tilec_ir::{GenericKind, Kernel, Module, Precision, Tile};
 use tilec_verify::{CaseError, Judged, Plan, Row, What};
 use tilec_vocab::{Bug, DType};
 
@@ -27,11 +27,13 @@ use crate::watchdog;
 Each kernel runs on random arguments in f32, f16 and bf16: extents of 1, a tile less one, a tile,
 a tile and one, primes and nothing at all; unequal lengths, grouped heads, strided views. Its spec
 runs in f64, and once more rounded after every operation. An output passes if its largest error is
-at most twice that of the second, plus 1e-5. A case that fails is shrunk.
+at most twice that of the second, plus 1e-5. A case that fails is shrunk. Where a device has no room for
+the knobs of a case, it runs with smaller ones, unless they are given.
 
 Examples:
   tilec verify my_attention.tile
   tilec verify kernels/ --quick
+  tilec verify kernels/ --device sim --dtype f32 --precision tf32 --knob stages=3
   tilec verify my_attention.tile -k forward --dtype f16 --knob BM=128 --cases 100 --seed 7
   tilec verify kernels/attention/causal.tile --device interp --without hoist --json")]
 pub struct Args {
@@ -53,16 +55,20 @@ pub struct Args {
     dtypes: Vec<DType>,
 
     /// Cases for each kernel and element type
-    #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..))]
     cases: u32,
 
-    /// A seventh of the cases: one specialisation of each kernel
+    /// An eighth of the cases: one specialisation of each kernel
     #[arg(long)]
     quick: bool,
 
     /// Draw other cases
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+
+    /// Products of f32 in this precision, whatever the kernel asks for: ieee, tf32, tf32x3
+    #[arg(long, value_name = "PRECISION", value_parser = parse_precision)]
+    precision: Option<Precision>,
 
     #[command(flatten)]
     settings: Settings,
@@ -131,7 +137,7 @@ impl Args {
             .collect::<Result<Vec<_>, _>>()?;
         let devices: Vec<&dyn Device> = devices.iter().map(AsRef::as_ref).collect();
         let plan = Plan {
-            cases: if self.quick { self.cases.div_ceil(7) } else { self.cases } as usize,
+            cases: if self.quick { self.cases.div_ceil(8) } else { self.cases } as usize,
             seed: self.seed,
             dtypes: self.dtypes.clone(),
             fixed: self.settings.knobs()?,
@@ -142,7 +148,14 @@ impl Args {
         watchdog::stage("front end");
         let modules = paths
             .iter()
-            .map(|path| Ok((path, front(path, talk)?.module(path)?.clone())))
+            .map(|path| {
+                let mut module = front(path, talk)?.module(path)?.clone();
+                if let Some(precision) = self.precision {
+                    let kernels = std::mem::take(&mut module.kernels).into_iter();
+                    module.kernels = kernels.map(|k| k.with_precision(precision)).collect();
+                }
+                Ok((path, module))
+            })
             .collect::<Result<Vec<_>, Failure>>()?;
         let kernels = modules.iter().flat_map(|(_, module)| &module.kernels);
         let kernels: Vec<&Kernel> = kernels.filter(|kernel| self.wants(kernel)).collect();
@@ -210,6 +223,13 @@ impl Args {
         }
         Ok(found)
     }
+}
+
+fn parse_precision(name: &str) -> Result<Precision, String> {
+    Precision::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Precision::ALL.iter().map(|precision| precision.name()).collect();
+        format!("there is no precision `{name}`; there are {}", known.join(", "))
+    })
 }
 
 /// Each setting must mean something to one of the kernels, and be a choice of its knob.

@@ -250,7 +250,12 @@ impl<'t> Decoder<'t> {
         self.push(
             None,
             last,
-            Site { line: function.line, text: "end of function".into(), loc: None },
+            Site {
+                line: function.line,
+                text: "end of function".into(),
+                loc: None,
+                prepares: false,
+            },
         );
         self.names.close();
         self.connect(start)
@@ -311,7 +316,8 @@ impl<'t> Decoder<'t> {
     fn instruction(&mut self, i: &Instruction, loc: Option<Loc>) -> Decoded<()> {
         self.line = i.line;
         let text = self.source[i.span.0..i.span.1].split_whitespace().collect::<Vec<_>>().join(" ");
-        let site = Site { line: i.line, text, loc };
+        let site = Site { line: i.line, text, loc, prepares: false };
+        let prepares = Site { prepares: true, ..site.clone() };
         let mut guard = match &i.guard {
             Some((name, negated)) => {
                 Some(Guard { pred: self.names.pred(name, i.line)?, negated: *negated })
@@ -337,11 +343,11 @@ impl<'t> Decoder<'t> {
         {
             // The pieces of one instruction share one guard, whatever they write.
             let copy = self.names.temp_p();
-            self.push(None, Op::Alu(Alu::PredMov(copy, g.pred)), site.clone());
+            self.push(None, Op::Alu(Alu::PredMov(copy, g.pred)), prepares.clone());
             g.pred = copy;
         }
         for op in prologue {
-            self.push(guard, op, site.clone());
+            self.push(guard, op, prepares.clone());
         }
         let pc = self.code.len();
         if let Some(fixup) = self.fixups.last_mut()

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::finding::{Code, Finding, Sink, Site, SourcePos, Span};
 use crate::lanes::{Kernels, Place};
-use crate::launch::{Checks, Config, SharedRegion};
+use crate::launch::{Checks, Config, Counters, SharedRegion};
 use crate::memory::global::{GlobalMemory, Miss};
 use crate::memory::order::Mark;
 use crate::memory::shadow::{Acquired, Conflict, Visitor};
@@ -51,22 +51,28 @@ pub struct Core<'d> {
     pub barriers: [BarrierState; 16],
     pub acquired: Acquired,
     pub full_counts: bool,
+    /// Whether changes are noted, and but for which lines.
+    pub tracing: Option<[(u32, u32); 2]>,
     pub checks: bool,
 }
 
 impl<'d> Core<'d> {
     pub fn new(device: &'d Device<'d>, num_warps: usize) -> Core<'d> {
         let checks = device.config.checks == Checks::All;
-        let full = device.config.counters == crate::launch::Counters::Full;
+        let counters = device.config.counters;
         Core {
             device,
             shared: SharedMemory::new(device.shared_bytes, num_warps, checks),
             sink: Sink::new(device.config.max_findings),
-            tally: Tally::new(device.kernel.code.len(), full),
+            tally: Tally::new(device.kernel.code.len(), counters),
             cta: 0,
             barriers: std::array::from_fn(|_| BarrierState::default()),
             acquired: Acquired::new(),
-            full_counts: full,
+            full_counts: counters == Counters::Full,
+            tracing: match counters {
+                Counters::Changes { except } => Some(except),
+                Counters::Steps | Counters::Full => None,
+            },
             checks,
         }
     }

@@ -13,6 +13,7 @@ mod memory;
 mod schedule;
 mod step;
 mod sync;
+mod trace;
 mod warp;
 
 pub use self::core::Device;

@@ -57,6 +57,11 @@ impl<'d> Worker<'d> {
                 if warps.iter().any(|w| w.condition != Condition::Done) {
                     barrier::stuck(core, warps);
                 }
+                for warp in warps.iter() {
+                    let place = u64::from(cta) << 32 | u64::from(warp.index);
+                    let history = mix(warp.history.0 ^ mix(place));
+                    core.tally.digest = core.tally.digest.wrapping_add(history);
+                }
                 return;
             };
             let quantum = match schedule {

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::warp::{Condition, Warp};
-use super::{asynchronous, atomics, barrier, control, matrix, memory, sync};
+use super::{asynchronous, atomics, barrier, control, matrix, memory, sync, trace};
 use crate::finding::Code;
 use crate::lanes::Place;
 use crate::program::*;
@@ -44,6 +44,12 @@ pub fn run(core: &mut Core, warp: &mut Warp, place: &Place, quantum: u64) {
                 continue;
             }
         }
+        if let Some(except) = core.tracing {
+            if !trace::run(core, warp, place, inst, mask, except) || core.sink.stopped() {
+                break;
+            }
+            continue;
+        }
         if core.full_counts {
             core.tally.executed[pc as usize] += 1;
             core.tally.lanes[pc as usize] += mask.count_ones() as u64;
@@ -61,7 +67,7 @@ pub fn run(core: &mut Core, warp: &mut Warp, place: &Place, quantum: u64) {
 }
 
 /// Executes one instruction that is not lane-local arithmetic. Returns whether the warp can go on at once.
-fn execute(core: &mut Core, warp: &mut Warp, place: &Place, op: &Op, mask: u32) -> bool {
+pub fn execute(core: &mut Core, warp: &mut Warp, place: &Place, op: &Op, mask: u32) -> bool {
     match op {
         Op::Alu(_) | Op::Nop => {}
         Op::Divide32(division, d, a, b) => divide32(core, warp, *division, *d, *a, *b, mask),

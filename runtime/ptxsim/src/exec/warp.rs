@@ -1,5 +1,6 @@
 //! The state of a warp: registers, the stack of divergent paths, pending copies, clocks.
 
+use super::trace::History;
 use crate::memory::order::{Known, MAX_WARPS, Who};
 use crate::program::{Kernel, NOWHERE, Pc};
 use crate::regs::Regs;
@@ -61,6 +62,8 @@ pub struct Warp {
     pub barriers: u32,
     pub local: Vec<u8>,
     pub local_defined: Vec<bool>,
+    /// What it changed, if that is asked for.
+    pub history: History,
 }
 
 impl Warp {
@@ -85,6 +88,7 @@ impl Warp {
             barriers: 0,
             local: vec![0xff; local],
             local_defined: vec![false; local],
+            history: History::default(),
         }
     }
 
@@ -106,6 +110,7 @@ impl Warp {
         self.barriers = 0;
         self.local.fill(0xff);
         self.local_defined.fill(false);
+        self.history = History::default();
     }
 
     /// Lanes that could execute: present and not exited.
