@@ -36,8 +36,8 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 SHAPES = [(1, 8, 512, 64), (1, 8, 2048, 64), (1, 8, 2048, 128), (4, 8, 1024, 64)]
 DTYPES = ["f32", "bf16"]
 
-# Knobs that measured faster than the first choices, on a machine with 2 MiB of second-level cache for each core; `tilec tune`
-# would find them too. `--knob` overrides them.
+# Knobs that measured faster than the first choices, on a machine with 2 MiB of second-level cache for each core, as `tilec tune` may
+# choose them. `--knob` overrides them.
 TUNED = {
     ("full", "bf16"): {"BM": 128},
     ("causal", "bf16"): {"BM": 128},

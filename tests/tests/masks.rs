@@ -98,7 +98,10 @@ fn arguments(
         ParamType::Tensor { elem, dims, .. } => {
             let extent = |dim: &Extent| match dim {
                 Extent::Const(n) => *n,
-                Extent::Dim(dim) => extents[kernel.dims[*dim].name.as_str()],
+                Extent::Dim(dim) => {
+                    let name = kernel.dims[*dim].name.as_str();
+                    *extents.get(name).unwrap_or_else(|| panic!("{}: what is {name}?", kernel.name))
+                }
                 Extent::Generic(_) => 1,
             };
             let shape: Vec<i64> = dims.iter().map(extent).collect();

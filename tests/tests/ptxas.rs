@@ -21,6 +21,9 @@ const HEAD: i64 = 64;
 /// overlap more, up to what two CTAs of an SM leave it.
 const OFF: [i64; 2] = [30, 95];
 
+/// Registers of a thread.
+const MOST_REGISTERS: u32 = 255;
+
 struct Task<'a> {
     kernel: &'a Kernel,
     dtype: DType,
@@ -90,6 +93,11 @@ fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
         match made.unwrap_or_else(|| Err("was not made".to_owned())) {
             Err(error) => complaints.push(format!("{name}: {error}")),
             Ok((usage, modelled)) => {
+                // What the compiler has warned of: how many registers it then has to do with is ptxas's affair.
+                if modelled > MOST_REGISTERS && usage.spill_bytes.0 > 0 {
+                    println!("{name:36} {usage}, as foretold by {modelled}");
+                    continue;
+                }
                 let off = i64::from(modelled) - i64::from(usage.registers);
                 println!("{name:36} {usage}, modelled {modelled}, off {off:+}");
                 errors.push(off.abs());

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Contract, DType};
+use crate::{Contract, Cubin, DType};
 
 /// A binding for every generic parameter of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -63,6 +63,9 @@ pub struct PtxCode {
     pub shared_bytes: u32,
     /// What it assumes of each parameter, in order; of a number nothing.
     pub assumes: Vec<TensorFacts>,
+    /// Machine code of the same, by `ptxas`, for GPUs of the target's generation: no translation at the first launch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cubin: Option<Cubin>,
 }
 
 /// What is known of a tensor argument beyond its contract.

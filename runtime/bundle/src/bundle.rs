@@ -123,6 +123,9 @@ impl Bundle {
                 if code.assumes.len() != artifact.contract.params.len() {
                     return Err(wrong("its code is for another number of parameters"));
                 }
+                if code.cubin.as_ref().is_some_and(|cubin| !cubin.is_whole()) {
+                    return Err(wrong("its cubin is not whole"));
+                }
                 if !(1..=1024).contains(&code.threads) {
                     return Err(wrong("a CTA has 1 to 1024 threads"));
                 }

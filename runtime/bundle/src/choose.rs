@@ -8,6 +8,8 @@ use crate::outputs::make_outputs;
 
 /// An artifact that suits the arguments, and the launch of it.
 pub struct Chosen<'a> {
+    /// Which of the bundle's artifacts it is.
+    pub number: usize,
     /// What a device loads.
     pub artifact: &'a Artifact,
     /// The arguments, checked, with outputs made for those that nobody gave.
@@ -26,6 +28,17 @@ impl Bundle {
         args: &Arguments,
         wanted: &str,
     ) -> Result<Vec<Chosen<'_>>, RuntimeError> {
+        self.suiting(kernel, args, wanted, usize::MAX)
+    }
+
+    /// As [`Bundle::fitting`], the first `most` of them.
+    fn suiting(
+        &self,
+        kernel: Option<&str>,
+        args: &Arguments,
+        wanted: &str,
+        most: usize,
+    ) -> Result<Vec<Chosen<'_>>, RuntimeError> {
         let name = match (kernel, self.kernels().as_slice()) {
             (Some(name), known) if known.contains(&name) => name,
             (None, [one]) => one,
@@ -40,16 +53,18 @@ impl Bundle {
             }
         };
         let (mut found, mut reason) = (Vec::new(), None);
-        let all = self.artifacts.iter();
-        for artifact in all.filter(|artifact| artifact.contract.kernel == name) {
-            if target(artifact) != Some(wanted) {
+        for (number, artifact) in self.artifacts.iter().enumerate() {
+            if artifact.contract.kernel != name || target(artifact) != Some(wanted) {
                 continue;
+            }
+            if found.len() == most {
+                break;
             }
             let mut args = args.clone();
             let bound = make_outputs(&artifact.contract, &mut args)
                 .and_then(|_| bind(&artifact.contract, &args));
             match bound {
-                Ok(launch) => found.push(Chosen { artifact, launch }),
+                Ok(launch) => found.push(Chosen { number, artifact, launch }),
                 Err(error) => reason = reason.or(Some(error)),
             }
         }
@@ -75,7 +90,7 @@ impl Bundle {
         wanted: &str,
     ) -> Result<Chosen<'_>, RuntimeError> {
         // There is one, or an error.
-        let mut found = self.fitting(kernel, args, wanted)?;
+        let mut found = self.suiting(kernel, args, wanted, 1)?;
         Ok(found.swap_remove(0))
     }
 }

@@ -4,28 +4,43 @@
 //! with the contracts that launches are checked against. [`Bundle::choose`] takes the first that suits the arguments; a
 //! device of `tilec-cuda` or `tilec-sim` loads it like any artifact. `tilec build` writes bundles, `tilec-run` runs them.
 //!
+//! A [`Session`] is a bundle on a device, for programs that launch its kernels again and again; [`embed`] puts a bundle into a
+//! program at its build, with a type for the arguments of each kernel.
+//!
 //! ```no_run
-//! use tilec_host::{Arguments, Device, launch};
-//! use tilec_runtime::Bundle;
+//! use tilec_runtime::{Arguments, Session};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let bundle = Bundle::read("flash.tilepack".as_ref())?;
-//! let device = tilec_cuda::CudaDevice::open(0, &bundle.targets(), None)?;
+//! let session = Session::open(&std::fs::read("flash.tilepack")?, "cuda")?;
 //! let mut args = Arguments::new();
 //! args.insert("scale", 0.125);
-//! // q, k, v …
-//! let chosen = bundle.choose(Some("flash_forward"), &args, device.target())?;
-//! launch(device.load(chosen.artifact)?.as_ref(), &chosen.launch)?;
+//! // q, k, v, o …
+//! session.ready("flash_forward", &args)?.run()?;
 //! # Ok(()) }
 //! ```
 //!
 //! A bundle is code: whoever made it decides what the GPU does. Its checksum finds damage, not malice.
 
+#[cfg(feature = "launch")]
 pub mod args;
 mod bundle;
+#[cfg(feature = "launch")]
 mod choose;
+pub mod embed;
+#[cfg(feature = "launch")]
 mod outputs;
+#[cfg(feature = "launch")]
+mod place;
+#[cfg(feature = "launch")]
+mod session;
 
 pub use bundle::{Bundle, Fault};
-pub use choose::Chosen;
-pub use outputs::make_outputs;
+pub use tilec_vocab::DType;
+#[cfg(feature = "launch")]
+pub use {
+    choose::Chosen,
+    outputs::make_outputs,
+    place::{AnyDevice, AnyKernel},
+    session::{OpenError, Ready, Session},
+    tilec_host::{Arguments, Elements, Number, RuntimeError, Tensor},
+};

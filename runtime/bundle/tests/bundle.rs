@@ -9,7 +9,7 @@ use std::process::Command;
 
 use kernels::{add, code, sum};
 use tilec_runtime::{Bundle, Fault};
-use tilec_vocab::{Artifact, ParamKind, Payload};
+use tilec_vocab::{Artifact, Cubin, ParamKind, Payload};
 
 fn bundle(artifacts: Vec<Artifact>) -> Bundle {
     Bundle { tilec: "0.0.0".to_owned(), artifacts }
@@ -42,7 +42,8 @@ type Change = fn(&mut Artifact);
 
 #[test]
 fn what_no_device_could_trust_is_refused() {
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
+        (|a| code(a).cubin = Some(Cubin(b"\x7fELF".to_vec())), "its cubin is not whole"),
         (|a| a.payload = Payload::TileIr(String::new()), "its code is tile IR"),
         (|a| a.payload = Payload::Ptx(Vec::new()), "it has no code"),
         (|a| code(a).assumes.clear(), "its code is for another number of parameters"),
@@ -76,7 +77,14 @@ fn what_no_device_could_trust_is_refused() {
 /// `tilec-run` in a folder with a bundle and the fake driver.
 fn run(args: &[&str], plan: &str) -> (i32, String) {
     let folder = tempfile::tempdir().expect("a folder");
-    let bytes = bundle(vec![add(), sum()]).encode().expect("bytes");
+    let mut with_cubin = add();
+    let cubin = tilec_fakecuda::cubin(&code(&mut with_cubin).text.replace("fma.rn", "sub.rn"));
+    code(&mut with_cubin).cubin = Some(Cubin(cubin));
+    for (name, artifacts) in [("two", vec![add(), sum()]), ("cubin", vec![with_cubin])] {
+        let bytes = bundle(artifacts).encode().expect("bytes");
+        std::fs::write(folder.path().join(name).with_extension("tilepack"), bytes).expect("a file");
+    }
+    #[cfg(any())]
     std::fs::write(folder.path().join("two.tilepack"), bytes).expect("a file");
     tilec_fakecuda::install(folder.path()).expect("the library is built");
     let output = Command::new(env!("CARGO_BIN_EXE_tilec-run"))

@@ -66,7 +66,7 @@ fn every_table_has_a_json_twin() {
     let table: [(&[&str], &str, &str); 13] = [
         (&["tune", "add.tile", "x=randn(5)", "y=randn(5)", "--json"], "tilec.tune/1", "candidates"),
         (&["bench", "--json"], "tilec.suites/1", "suites"),
-        (&["bench", "add.tile", "--shape", "N=5", "--json"], "tilec.bench/1", "rows"),
+        (&["bench", "add.tile", "--shape", "N=5", "--json"], "tilec.bench/2", "rows"),
         (&["cache", "ls", "--json"], "tilec.cache.ls/1", "entries"),
         (&["cache", "verify", "--json"], "tilec.cache.verify/1", "bad"),
         (&["cache", "path", "--json"], "tilec.cache.path/1", "path"),

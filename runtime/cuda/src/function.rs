@@ -44,6 +44,30 @@ pub struct Built {
     pub max_threads: u32,
     /// What the compiler had to say.
     pub log: String,
+    /// What it was made of.
+    pub source: Source,
+}
+
+/// What a function was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// PTX: there was nothing else.
+    #[default]
+    Ptx,
+    /// A cubin, as it was.
+    Cubin,
+    /// PTX, though there was a cubin: why it was not taken.
+    PtxInstead(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Ptx => f.write_str("PTX"),
+            Source::Cubin => f.write_str("cubin"),
+            Source::PtxInstead(why) => write!(f, "PTX: {why}"),
+        }
+    }
 }
 
 /// Why PTX did not become a function.
@@ -130,14 +154,11 @@ impl Function {
     /// As [`Function::load`]; in words.
     pub(crate) fn named(
         context: &Arc<Context>,
-        code: &str,
+        code: &[u8],
         entry: &str,
     ) -> Result<Function, String> {
         let entry = CString::new(entry).map_err(|_| format!("{entry:?} is no name of an entry"))?;
-        if code.contains('\0') {
-            return Err("the PTX has a zero byte in it".to_owned());
-        }
-        Function::load(context, code.as_bytes(), &entry).map_err(|fault| fault.to_string())
+        Function::load(context, code, &entry).map_err(|fault| fault.to_string())
     }
 
     fn number(&self, attribute: Attribute) -> Result<u32, Fault> {

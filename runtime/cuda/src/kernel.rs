@@ -13,7 +13,7 @@ use tilec_vocab::{Artifact, Contract, ParamKind, PtxCode};
 
 use crate::context::Context;
 use crate::fault::{Fault, code};
-use crate::function::{Built, Function, Shape};
+use crate::function::{Built, Function, Shape, Source};
 use crate::memory::Buffer;
 use crate::stream::{Event, Stream};
 
@@ -136,8 +136,7 @@ impl CudaKernel {
             );
             return Err(self.error(message));
         }
-        let function = Function::named(&self.context, &code.text, &code.entry)
-            .map_err(|message| self.error(format!("its PTX was refused: {message}")))?;
+        let function = self.function(&code)?;
         let built = &function.built;
         let shared = code.shared_bytes.saturating_add(built.static_shared_bytes);
         let (needed, limit, of) = if code.threads > built.max_threads {
@@ -154,6 +153,40 @@ impl CudaKernel {
             return Ok(Loaded { code, function });
         };
         Err(self.error(format!("it needs {needed} {of}; the device has {limit}")))
+    }
+
+    /// The entry on the device: of the cubin, where there is one that the device runs, else of the PTX.
+    fn function(&self, code: &PtxCode) -> Result<Function, RuntimeError> {
+        let facts = self.context.facts();
+        let source = match &code.cubin {
+            None => Source::Ptx,
+            Some(_) if !runs(&code.target, facts.capability) => Source::PtxInstead(format!(
+                "the cubin is for {}, and the device is an {}",
+                code.target,
+                facts.architecture()
+            )),
+            Some(cubin) => match Function::named(&self.context, &cubin.0, &code.entry) {
+                Ok(mut function) => {
+                    function.built.source = Source::Cubin;
+                    return Ok(function);
+                }
+                // Of a newer toolkit than the driver, above all. PTX can still do.
+                Err(message) => Source::PtxInstead(format!("the cubin was refused: {message}")),
+            },
+        };
+        let refused = |message: &str| self.error(format!("its PTX was refused: {message}"));
+        if code.text.contains('\0') {
+            return Err(refused("it has a zero byte in it"));
+        }
+        let mut function = Function::named(&self.context, code.text.as_bytes(), &code.entry)
+            .map_err(|message| refused(&message))?;
+        function.built.source = source;
+        Ok(function)
+    }
+
+    /// What came of each variant that was loaded so far.
+    pub fn built(&self) -> Vec<Built> {
+        self.variants.made().iter().map(|loaded| loaded.function.built.clone()).collect()
     }
 
     /// Copies a tensor of the host to the device.
@@ -420,4 +453,35 @@ pub(crate) fn capability(target: &str) -> Option<(u32, u32)> {
     let digits = target.strip_prefix("sm_")?.trim_end_matches(|c: char| c.is_ascii_lowercase());
     let number: u32 = digits.parse().ok()?;
     Some((number / 10, number % 10))
+}
+
+/// Whether a device runs machine code for a target: that of its own generation and not newer; code with an `a` on its very
+/// own alone. Source: CUDA C++ Programming Guide, "Binary Compatibility".
+fn runs(target: &str, device: (u32, u32)) -> bool {
+    capability(target).is_some_and(|code| match target.ends_with('a') {
+        true => code == device,
+        false => code.0 == device.0 && code.1 <= device.1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn machine_code_runs_on_its_own_generation() {
+        for (target, device, wanted) in [
+            ("sm_80", (8, 0), true),
+            ("sm_80", (8, 9), true),
+            ("sm_86", (8, 0), false),
+            ("sm_80", (9, 0), false),
+            ("sm_90", (9, 0), true),
+            ("sm_90a", (9, 0), true),
+            ("sm_90", (10, 0), false),
+            ("sm_100a", (10, 3), false),
+            ("compute_80", (8, 0), false),
+        ] {
+            assert_eq!(runs(target, device), wanted, "{target} on {device:?}");
+        }
+    }
 }

@@ -29,6 +29,6 @@ pub use context::{Context, count};
 pub use device::CudaDevice;
 pub use facts::Facts;
 pub use fault::Fault;
-pub use function::Built;
+pub use function::{Built, Source};
 pub use kernel::{CudaKernel, Prepared, Resident};
 pub use memory::Buffer;

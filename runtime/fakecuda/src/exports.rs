@@ -10,6 +10,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use tilec_ptxsim::{Module, buffer_address};
 
 use crate::code;
+use crate::cubin;
 use crate::launch::launch;
 use crate::plan::Clock;
 use crate::state::{CURRENT, Code, Function, Needs, State, call, log};
@@ -214,14 +215,17 @@ driver! {
         options: *mut c_int,
         values: *mut Handle,
     ), Context, |state| {
-        // SAFETY: PTX ends in a zero byte.
-        let text = unsafe { CStr::from_ptr(image.cast()) }.to_str();
+        // SAFETY: PTX ends in a zero byte, and what begins as ELF has its whole header.
+        let is_elf = unsafe { CStr::from_ptr(image.cast()) }.to_bytes().starts_with(cubin::MAGIC);
+        let start = if is_elf { cubin::HEADER_BYTES } else { 0 };
+        // SAFETY: as above; a zero byte comes after a cubin of this driver's, and in the tables of any other.
+        let text = unsafe { CStr::from_ptr(image.cast::<c_char>().add(start)) }.to_str();
         let parsed = text.map_err(|_| "not UTF-8".to_owned());
         let parsed = parsed.and_then(|text| Module::parse(text).map_err(|error| error.to_string()));
         let parsed = parsed.map_err(|error| {
             // SAFETY: the caller gives so many options and values.
             unsafe { write_log(count as usize, options, values, &format!("fake ptxas: {error}")) };
-            code::INVALID_PTX
+            if is_elf { code::NO_BINARY_FOR_GPU } else { code::INVALID_PTX }
         })?;
         let number = state.handle();
         state.modules.insert(number, parsed);

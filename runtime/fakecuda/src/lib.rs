@@ -17,14 +17,17 @@
 //! | `clock zero`, `clock nan` | what events measure; else a nanosecond for each warp instruction |
 //!
 //! A kernel's fault is printed and answered by the next call that waits, and by every call after it, as a GPU does.
+//! Machine code of a GPU is refused, as by a GPU of another generation; what [`cubin`] makes is run.
 //! Deliberately absent: everything that `runtime/cuda` does not call.
 
 mod code;
+mod cubin;
 mod exports;
 mod install;
 mod launch;
 mod plan;
 mod state;
 
+pub use cubin::cubin;
 pub use install::install;
 pub use plan::{LOG, PLAN};

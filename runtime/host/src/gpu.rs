@@ -145,6 +145,12 @@ impl<L> Variants<L> {
         Ok(made)
     }
 
+    /// What was made so far.
+    pub fn made(&self) -> Vec<Arc<L>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().cloned().collect()
+    }
+
     fn code(&self, facts: &[TensorFacts]) -> Result<PtxCode, RuntimeError> {
         let error = |message: &str| RuntimeError::Device {
             device: self.target.clone(),

@@ -110,7 +110,7 @@ const ARGUMENTS: &[(Where, &str, &[Like])] = &[
     (
         Where::AfterCopies,
         "the limit of the rows that a block stores lies past its last row",
-        &[like("min.s64", "")],
+        &[like("min.s64", ""), like("setp.lt.s64", "")],
     ),
     (
         Where::AfterCopies,

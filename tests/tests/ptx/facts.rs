@@ -180,6 +180,7 @@ fn what_is_counted_is_what_is_there() {
         threads: 128,
         shared_bytes: 512,
         assumes: Vec::new(),
+        cubin: None,
     };
     let facts = Facts::of(&code);
     assert_eq!((facts.warps, facts.shared_bytes, facts.loops, facts.registers), (4, 512, 1, 11));

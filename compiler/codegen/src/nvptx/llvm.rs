@@ -107,6 +107,7 @@ pub fn compile_with_lines(
         threads: program.warps * 32,
         shared_bytes: program.shared_bytes,
         assumes: program.facts.clone(),
+        cubin: None,
     };
     Ok(Compiled { code, times })
 }
@@ -150,12 +151,13 @@ fn words(error: impl fmt::Display) -> Error {
     Error::Llvm(error.to_string())
 }
 
-/// Once for the process: LLVM's target, and pointers of 32 bits to shared memory.
+/// Once for the process: LLVM's target, pointers of 32 bits to shared memory, and no search for poison behind each address
+/// that is made of another: our text has no flags that make poison, and for `f32` kernels the search took five times as long as all else.
 fn initialise() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         LlvmTarget::initialize_nvptx(&InitializationConfig::default());
-        let arguments = [c"tilec", c"-nvptx-short-ptr"];
+        let arguments = [c"tilec", c"-nvptx-short-ptr", c"-enable-poison-reuse-guard=0"];
         let pointers: Vec<*const c_char> = arguments.iter().map(|text| text.as_ptr()).collect();
         // SAFETY: as many pointers to strings that end in zero as the count says, alive during the call, which
         // `Once` keeps from running twice; no overview.

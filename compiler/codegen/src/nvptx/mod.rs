@@ -29,6 +29,7 @@ mod intrinsics;
 mod lanes;
 mod llvm;
 mod math;
+mod pointer;
 mod product;
 mod reduce;
 mod shared;

@@ -5,11 +5,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tilec_cuda::CudaDevice;
-use tilec_host::{Arguments, Device, Tensor, files, launch};
+use tilec_host::{Arguments, RuntimeError, Tensor, files, launch};
 use tilec_runtime::args::{Assignment, OutputFile};
-use tilec_runtime::{Bundle, Chosen};
-use tilec_sim::{Options, SimDevice};
+use tilec_runtime::{AnyDevice, AnyKernel, Bundle, Chosen};
 use tilec_vocab::{ParamKind, Payload};
 
 /// Run and time kernels that `tilec build` packed
@@ -54,72 +52,35 @@ struct Cli {
     outputs: Vec<OutputFile>,
 }
 
-/// Where kernels run.
-enum Place {
-    Cuda(CudaDevice),
-    Sim(SimDevice, String),
+/// How launches went.
+struct Ran {
+    times: Vec<Duration>,
+    /// What the code was made of, on a GPU.
+    code: Option<String>,
 }
 
-impl Place {
-    fn open(name: &str, bundle: &Bundle) -> Result<Place, String> {
-        let targets = bundle.targets();
-        let newest = targets.last().ok_or("the bundle is empty")?;
-        if name == "sim" {
-            let target = (*newest).to_owned();
-            let options = Options { target: target.clone(), ..Options::default() };
-            return Ok(Place::Sim(SimDevice::new(options, None), target));
-        }
-        let number = match name.strip_prefix("cuda") {
-            Some("") => Some(0),
-            Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
-            None => None,
-        };
-        let number = number
-            .ok_or_else(|| format!("there is no device `{name}`; known are cuda, cuda:N, sim"))?;
-        CudaDevice::open(number, &targets, None).map(Place::Cuda).map_err(|e| e.to_string())
-    }
-
-    fn target(&self) -> &str {
-        match self {
-            Place::Cuda(device) => device.target(),
-            Place::Sim(_, target) => target,
-        }
-    }
-
-    fn device(&self) -> &dyn Device {
-        match self {
-            Place::Cuda(device) => device,
-            Place::Sim(device, _) => device,
-        }
-    }
-
-    /// Runs a launch, and as often again as is to be timed.
-    fn run(&self, chosen: &Chosen, repeat: usize) -> Result<Vec<Duration>, String> {
-        match self {
-            Place::Cuda(device) => {
-                let kernel = device.load_copying(chosen.artifact);
-                let times = || {
-                    launch(&kernel, &chosen.launch)?;
-                    if repeat == 0 {
-                        return Ok(Vec::new());
-                    }
-                    // SAFETY: the launch was bound to this artifact's contract, and its tensors are this process's
-                    // alone.
-                    unsafe { kernel.stay(chosen.launch.args()) }?.times(repeat.min(3), repeat)
-                };
-                times().map_err(|error: tilec_host::RuntimeError| error.to_string())
+/// Runs a launch, and as often again as is to be timed.
+fn run_one(device: &AnyDevice, chosen: &Chosen, repeat: usize) -> Result<Ran, RuntimeError> {
+    match device.load(chosen.artifact, false)? {
+        AnyKernel::Cuda(kernel) => {
+            launch(kernel.as_ref(), &chosen.launch)?;
+            let code = kernel.built().first().map(|built| built.source.to_string());
+            if repeat == 0 {
+                return Ok(Ran { times: Vec::new(), code });
             }
-            Place::Sim(device, _) => {
-                let run = || {
-                    let kernel = device.load(chosen.artifact)?;
-                    let start = Instant::now();
-                    launch(kernel.as_ref(), &chosen.launch)?;
-                    Ok(start.elapsed())
-                };
-                let all = (0..=repeat).map(|_| run()).collect::<Result<Vec<_>, _>>();
-                let times = all.map_err(|error: tilec_host::RuntimeError| error.to_string())?;
-                Ok(times[1..].to_vec())
-            }
+            // SAFETY: the launch was bound to this artifact's contract, and its tensors are this process's alone.
+            let times = unsafe { kernel.stay(chosen.launch.args()) }?.times(repeat.min(3), repeat)?;
+            Ok(Ran { times, code })
+        }
+        AnyKernel::Sim(kernel) => {
+            let run = || {
+                let start = Instant::now();
+                launch(kernel.as_ref(), &chosen.launch)?;
+                Ok(start.elapsed())
+            };
+            run()?;
+            let times = (0..repeat).map(|_| run()).collect::<Result<_, RuntimeError>>()?;
+            Ok(Ran { times, code: None })
         }
     }
 }
@@ -151,16 +112,16 @@ fn run(cli: &Cli) -> Result<(), String> {
             return Err(format!("argument `{}` is given twice", assignment.name));
         }
     }
-    let place = Place::open(&cli.device, &bundle)?;
+    let device = AnyDevice::open(&cli.device, &bundle).map_err(|error| error.to_string())?;
     let kernel = cli.kernel.as_deref();
     let mut chosen =
-        bundle.fitting(kernel, &args, place.target()).map_err(|error| error.to_string())?;
+        bundle.fitting(kernel, &args, device.target()).map_err(|error| error.to_string())?;
     if !cli.all {
         chosen.truncate(1);
     }
-    let info = place.device().info();
+    let info = device.device().info();
     for one in &chosen {
-        let mut times = place.run(one, cli.repeat)?;
+        let Ran { mut times, code } = run_one(&device, one, cli.repeat).map_err(|error| error.to_string())?;
         times.sort_unstable();
         let (name, settings) = (&one.artifact.contract.kernel, &one.artifact.specialisation);
         let time = match (times.first(), times.get(times.len() / 2), times.last()) {
@@ -169,7 +130,10 @@ fn run(cli: &Cli) -> Result<(), String> {
             }
             _ => String::new(),
         };
-        println!("{name}  {settings}  {}  on {} ({}){time}", place.target(), info.name, info.model);
+        println!("{name}  {settings}  {}  on {} ({}){time}", device.target(), info.name, info.model);
+        if let Some(code) = code {
+            println!("  from {code}");
+        }
         for (name, tensor, _) in one.launch.tensors().filter(|(_, _, written)| *written) {
             println!("  {name} {}{:?}  {}", tensor.dtype(), tensor.shape(), first_values(tensor)?);
         }

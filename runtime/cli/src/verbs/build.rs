@@ -10,8 +10,9 @@ use tilec_driver::Options;
 use tilec_host::RuntimeError;
 use tilec_host::gpu::PtxCompiler;
 use tilec_ir::Kernel;
+use tilec_ptx::tools::{self, ToolError};
 use tilec_runtime::Bundle;
-use tilec_vocab::{Artifact, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts};
+use tilec_vocab::{Artifact, Cubin, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts};
 
 use crate::failure::{Failure, Outcome};
 use crate::generics;
@@ -23,7 +24,8 @@ use crate::source::{front, kernel};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Every combination of the values is built, for every target; the first of them that suits a launch is
-taken. What a target has no room for is left out and told. `tilec-run`, which needs no compiler and no
+taken. Where NVIDIA's ptxas is found (`make tools` installs it), machine code goes in beside the PTX and is
+preferred by GPUs of the target's generation; --cubin always insists on it. What a target has no room for is left out and told. `tilec-run`, which needs no compiler and no
 LLVM, runs the file on a machine with a GPU; the crate `tilec-runtime` loads it into a program.
 
 Examples:
@@ -51,6 +53,10 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
+    /// Machine code beside the PTX, by NVIDIA's ptxas: launches need no translation then
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Cubins::Auto)]
+    cubin: Cubins,
+
     #[command(flatten)]
     settings: Settings,
 
@@ -59,12 +65,25 @@ pub struct Args {
     json: bool,
 }
 
+/// When to make machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Cubins {
+    /// Where ptxas is found
+    Auto,
+    /// Always: without ptxas nothing is built
+    Always,
+    /// Never
+    Never,
+}
+
 #[derive(Serialize)]
 struct Report {
     schema: &'static str,
     file: String,
     bytes: usize,
     rows: Vec<Row>,
+    /// Why no cubins were made, where some were to be.
+    no_cubins: Option<String>,
 }
 
 /// One combination for one target.
@@ -76,6 +95,8 @@ struct Row {
     /// Threads of a CTA; 0 if it was left out.
     threads: u32,
     shared_bytes: u32,
+    /// Of all variants; 0 if there is none.
+    cubin_bytes: usize,
     /// Why it was left out.
     left_out: Option<String>,
 }
@@ -86,6 +107,7 @@ impl Args {
         for name in &self.target {
             tilec_ptx::target(name).map_err(|error| Failure::Usage(error.to_string()))?;
         }
+        let mut no_cubins = self.no_cubins()?;
         let mut file = self.new_file()?;
         let options = self.settings.options()?;
         let compiler = tilec_ptx::Compiler(self.settings.gpu()?);
@@ -95,7 +117,15 @@ impl Args {
         for given in self.combinations()? {
             let binding = generics::binding(kernel, given)?;
             for target in &self.target {
-                let built = build(kernel, &binding, &options, &compiler, target)?;
+                let mut built = build(kernel, &binding, &options, &compiler, target)?;
+                if let (Ok(artifact), true) = (&mut built, self.cubin != Cubins::Never && no_cubins.is_none()) {
+                    match translate(artifact) {
+                        Ok(()) => {}
+                        // Older than the PTX, above all.
+                        Err(error) if self.cubin == Cubins::Auto => no_cubins = Some(error.to_string()),
+                        Err(error) => return Err(Failure::Target(error.to_string())),
+                    }
+                }
                 rows.push(row(kernel, &binding, target, &built));
                 artifacts.extend(built.ok());
             }
@@ -109,8 +139,17 @@ impl Args {
         file.write_all(&bytes).map_err(|error| self.unwritable(&error))?;
         file.persist(&self.output).map_err(|error| self.unwritable(&error.error))?;
         let file = self.output.display().to_string();
-        let report = Report { schema: "tilec.build/1", file, bytes: bytes.len(), rows };
+        let report = Report { schema: "tilec.build/1", file, bytes: bytes.len(), rows, no_cubins };
         if self.json { output::print_json(&report) } else { print(&report) }
+    }
+
+    /// Why there can be no machine code, unless it has to be.
+    fn no_cubins(&self) -> Result<Option<String>, Failure> {
+        match (self.cubin, tools::find("ptxas")) {
+            (Cubins::Never, _) | (_, Ok(_)) => Ok(None),
+            (Cubins::Auto, Err(error)) => Ok(Some(error.to_string())),
+            (Cubins::Always, Err(error)) => Err(Failure::Usage(error.to_string())),
+        }
     }
 
     /// A file beside the one to write: either all of it comes to be there, or nothing.
@@ -192,22 +231,35 @@ fn build(
     Ok(Ok(Artifact { payload: Payload::Ptx(variants), ..tiles }))
 }
 
+/// Adds machine code to each variant, or to none.
+fn translate(artifact: &mut Artifact) -> Result<(), ToolError> {
+    let Payload::Ptx(variants) = &mut artifact.payload else { return Ok(()) };
+    let cubin = |code: &PtxCode| Ok(Cubin(tools::assemble(&code.text, &code.target)?.cubin));
+    let cubins: Vec<Cubin> = variants.iter().map(cubin).collect::<Result<_, _>>()?;
+    for (code, cubin) in variants.iter_mut().zip(cubins) {
+        code.cubin = Some(cubin);
+    }
+    Ok(())
+}
+
 fn row(
     kernel: &Kernel,
     binding: &Specialisation,
     target: &str,
     built: &Result<Artifact, String>,
 ) -> Row {
-    let first = match built.as_ref().map(|artifact| &artifact.payload) {
-        Ok(Payload::Ptx(variants)) => variants.first(),
-        _ => None,
+    let variants = match built.as_ref().map(|artifact| &artifact.payload) {
+        Ok(Payload::Ptx(variants)) => &variants[..],
+        _ => &[],
     };
+    let first = variants.first();
     Row {
         kernel: kernel.name.clone(),
         specialisation: binding.to_string(),
         target: target.to_owned(),
         threads: first.map_or(0, |code| code.threads),
         shared_bytes: first.map_or(0, |code| code.shared_bytes),
+        cubin_bytes: variants.iter().flat_map(|code| &code.cubin).map(|cubin| cubin.0.len()).sum(),
         left_out: built.as_ref().err().cloned(),
     }
 }
@@ -221,10 +273,14 @@ fn print(report: &Report) -> Outcome {
             row.target.clone(),
             number(row.threads),
             number(row.shared_bytes),
+            number(u32::try_from(row.cubin_bytes).unwrap_or(u32::MAX)),
             row.left_out.clone().map(|why| format!("left out: {why}")).unwrap_or_default(),
         ]
     };
-    let head = ["kernel", "for", "target", "threads", "shared bytes", ""];
-    let table = output::table(&head, &[3, 4], report.rows.iter().map(cells).collect());
-    output::print(&format!("{table}\n{}: {} bytes\n", report.file, report.bytes))
+    let head = ["kernel", "for", "target", "threads", "shared bytes", "cubin bytes", ""];
+    let table = output::table(&head, &[3, 4, 5], report.rows.iter().map(cells).collect());
+    let note = report.no_cubins.as_ref().map_or(String::new(), |why| {
+        format!("no cubins: {why}; a GPU's driver translates the PTX at the first launch\n")
+    });
+    output::print(&format!("{table}\n{}: {} bytes\n{note}", report.file, report.bytes))
 }

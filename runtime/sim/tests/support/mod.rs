@@ -39,6 +39,7 @@ fn artifact(
         threads,
         shared_bytes: 0,
         assumes: vec![TensorFacts::default(); params.len()],
+        cubin: None,
     };
     let contract = Contract {
         kernel: entry.to_owned(),
