@@ -41,6 +41,7 @@ const DIMS: &[(&str, i64)] = &[
     ("L", 10),
     ("W", 1),
     ("V", 19),
+    ("D", 67),
 ];
 
 /// Extents that one kernel has its own of: partial results are what `combine` loops over, columns are in blocks of 64 in

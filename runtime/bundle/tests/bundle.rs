@@ -78,14 +78,12 @@ fn what_no_device_could_trust_is_refused() {
 fn run(args: &[&str], plan: &str) -> (i32, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut with_cubin = add();
-    let cubin = tilec_fakecuda::cubin(&code(&mut with_cubin).text.replace("fma.rn", "sub.rn"));
+    let cubin = tilec_fakecuda::cubin(&kernels::product());
     code(&mut with_cubin).cubin = Some(Cubin(cubin));
     for (name, artifacts) in [("two", vec![add(), sum()]), ("cubin", vec![with_cubin])] {
         let bytes = bundle(artifacts).encode().expect("bytes");
         std::fs::write(folder.path().join(name).with_extension("tilepack"), bytes).expect("a file");
     }
-    #[cfg(any())]
-    std::fs::write(folder.path().join("two.tilepack"), bytes).expect("a file");
     tilec_fakecuda::install(folder.path()).expect("the library is built");
     let output = Command::new(env!("CARGO_BIN_EXE_tilec-run"))
         .current_dir(folder.path())
@@ -120,6 +118,27 @@ fn a_bundle_runs_on_every_device() {
     let (code, text) = run(&[ADD, &["--device", "sim", "-o", "o=o.npy"]].concat(), "devices 0");
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("  o f32[300]  2.00000 3.00000 4.00000 5.00000 …"), "{text}");
+}
+
+#[test]
+fn a_cubin_is_preferred_where_the_device_runs_it() {
+    let args = [&["cubin.tilepack"], &ADD[1..]].concat();
+    for (plan, source, values) in [
+        ("", "from cubin\n", "2.00000 2.00000"),
+        ("capability 89", "from cubin\n", "2.00000 2.00000"),
+        ("capability 90", "from PTX: the cubin is for sm_80, and the device is an sm_90\n", "2.00000 3.00000"),
+        (
+            "fail cuModuleLoadDataEx 1 209",
+            "from PTX: the cubin was refused: cuModuleLoadDataEx failed: no kernel image",
+            "2.00000 3.00000",
+        ),
+    ] {
+        let (code, text) = run(&args, plan);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains(source) && text.contains(values), "{plan}: {text}");
+    }
+    let (code, text) = run(ADD, "");
+    assert!(code == 0 && text.contains("  from PTX\n"), "{text}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use kernels::{Add, add, add_of, code};
 use support::{under, under_within};
 use tilec_cuda::CudaDevice;
 use tilec_host::{Device, RuntimeError, launch};
+use tilec_vocab::Cubin;
 
 /// For a process that ends by itself.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -211,6 +212,34 @@ fn refused_ptx_comes_with_the_log_of_its_compiler() {
         assert!(error.contains("cuModuleGetFunction failed: named symbol not found"), "{error}");
     })
     .map(|ended| ended.well());
+}
+
+#[test]
+fn a_cubin_that_the_driver_refuses_is_made_up_for_by_the_ptx() {
+    let ended = under("a_cubin_that_the_driver_refuses_is_made_up_for_by_the_ptx", "", || {
+        let Add { launch: bound, o, wanted } = add_of(4, 1);
+        let twice: Vec<f64> = (0..4).map(|i| 2.0 * (100.0 - f64::from(i))).collect();
+        let mut foreign = tilec_fakecuda::cubin("");
+        // Of a real one other tables follow.
+        foreign.extend_from_slice(b"\x02\x00\x00\x00");
+        let refused = "the cubin was refused: cuModuleLoadDataEx failed: no kernel image is available";
+        for (cubin, source, wanted) in [
+            (tilec_fakecuda::cubin(&kernels::product()), "cubin", &twice),
+            (foreign, refused, &wanted),
+        ] {
+            let mut artifact = add();
+            code(&mut artifact).cubin = Some(Cubin(cubin));
+            let kernel = device().load_copying(&artifact);
+            launch(&kernel, &bound).expect("runs");
+            assert_eq!(&o.to_f64s().expect("values"), wanted);
+            let built = kernel.built();
+            let told = built[0].source.to_string();
+            assert!(built.len() == 1 && told.contains(source), "{told}");
+        }
+    });
+    let Some(ended) = ended.map(|ended| ended.well()) else { return };
+    assert_eq!(ended.calls("cuModuleLoadDataEx"), 3);
+    assert_eq!(ended.calls("cuModuleUnload"), 2);
 }
 
 #[test]

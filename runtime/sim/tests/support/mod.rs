@@ -14,6 +14,11 @@ pub const ORDER: &str = include_str!("../ptx/order.ptx");
 pub const WINDOW: &str = include_str!("../ptx/window.ptx");
 pub const SUM: &str = include_str!("../ptx/sum.ptx");
 
+/// As [`ADD`], without the addition: to tell one code from the other.
+pub fn product() -> String {
+    ADD.replace("fma.rn.f32 %x, %y, %scale, %x", "mul.rn.f32 %x, %y, %scale")
+}
+
 fn tensor(name: &str, dtype: DType, dim: &str, mutable: bool) -> ParamSpec {
     let dims = vec![dim.to_owned()];
     ParamSpec { name: name.to_owned(), kind: ParamKind::Tensor { dtype, dims, mutable } }
