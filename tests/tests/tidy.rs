@@ -28,10 +28,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tilec-runtime", &["vocab", "host", "cuda", "sim"]),
     ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
     ("tilec-cache", &[]),
-    (
-        "tilec-tune",
-        &["vocab", "ir", "interp", "driver", "host", "cache", "verify", "ptx", "model"],
-    ),
+    ("tilec-tune", &["vocab", "ir", "interp", "driver", "host", "cache", "verify", "ptx", "model"]),
     ("tilec-kernels", &[]),
     (
         "tilec",

@@ -23,7 +23,8 @@ impl Cubin {
         };
         // Where the tables of program headers and of sections are, how large a row is, how many there are.
         let tables = [(32, 54, 56), (40, 58, 60)];
-        let ends = tables.map(|(at, size, count)| number(at, 8) + number(size, 2) * number(count, 2));
+        let ends =
+            tables.map(|(at, size, count)| number(at, 8) + number(size, 2) * number(count, 2));
         ends.into_iter().all(|end| end <= bytes.len() as u128)
     }
 }
@@ -55,7 +56,9 @@ impl<'de> Deserialize<'de> for Cubin {
             _ => None,
         };
         let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-        bytes.map(Cubin).ok_or_else(|| D::Error::custom("a cubin is two hexadecimal digits for each byte"))
+        bytes
+            .map(Cubin)
+            .ok_or_else(|| D::Error::custom("a cubin is two hexadecimal digits for each byte"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The file: a line with a checksum, then artifacts as JSON.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -87,12 +88,14 @@ impl Bundle {
     /// It cannot be read, or is no bundle.
     pub fn read(path: &Path) -> Result<Bundle, Fault> {
         let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > MAX_BYTES {
-            let text = format!("{bytes} bytes, and no bundle has more than {MAX_BYTES}");
-            return Err(Fault::Unreadable(text));
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // The size that a file says may not be what comes: it may be a pipe, or grow.
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(Fault::Unreadable(format!("no bundle has more than {MAX_BYTES} bytes")));
         }
-        Bundle::decode(&std::fs::read(path).map_err(unreadable)?)
+        Bundle::decode(&bytes)
     }
 
     /// The targets that there is code for.

@@ -38,7 +38,9 @@ pub enum EmbedError {
     NoFolder,
     #[error("{}: the path is not UTF-8, which Rust code has to be", .0.display())]
     Path(PathBuf),
-    #[error("`tilec` is not found: put it on PATH, or its path into {TILEC}; or embed a bundle that was built before")]
+    #[error(
+        "`tilec` is not found: put it on PATH, or its path into {TILEC}; or embed a bundle that was built before"
+    )]
     NoTilec,
     #[error("tilec build {}: {words}", file.display())]
     Tilec { file: PathBuf, words: String },
@@ -213,9 +215,13 @@ fn kernel(name: &str, ty: &str, settings: &[&Artifact]) -> Result<String, String
         artifact.contract.params.iter().map(|param| param.name.clone()).collect()
     };
     if settings.iter().any(|other| names(other) != names(first)) {
-        return Err("its settings have different parameters, so there is no one type for them".to_owned());
+        return Err(
+            "its settings have different parameters, so there is no one type for them".to_owned()
+        );
     }
-    let mut text = format!("\n/// Arguments of `{name}`. Settings, of which the first that suits is taken:\n///\n");
+    let mut text = format!(
+        "\n/// Arguments of `{name}`. Settings, of which the first that suits is taken:\n///\n"
+    );
     let tell = |artifact: &&Artifact| {
         let target = target(artifact).unwrap_or_default();
         line(&format!("- {} for {target}", artifact.specialisation))
@@ -225,7 +231,8 @@ fn kernel(name: &str, ty: &str, settings: &[&Artifact]) -> Result<String, String
     }
     let any_tensor = params.iter().any(|param| matches!(param.kind, ParamKind::Tensor { .. }));
     let (declared, used) = if any_tensor { ("<'a>", "<'_>") } else { ("", "") };
-    let _ = writeln!(text, "#[allow(dead_code)]\n#[derive(Clone, Copy)]\npub struct {ty}{declared} {{");
+    let _ =
+        writeln!(text, "#[allow(dead_code)]\n#[derive(Clone, Copy)]\npub struct {ty}{declared} {{");
     let mut inserts = String::new();
     for (number, param) in params.iter().enumerate() {
         let field = identifier(&param.name)?;
@@ -249,8 +256,11 @@ fn field_type(kinds: &[&ParamSpec], field: &str) -> Result<(&'static str, String
         .collect();
     if scalars.contains(&None) {
         let all = scalars.len() == 1;
-        let mixed = || format!("parameter `{field}` is a tensor in some settings and a number in others");
-        return all.then(|| ("&'a ::tilec_runtime::Tensor", format!("self.{field}"))).ok_or_else(mixed);
+        let mixed =
+            || format!("parameter `{field}` is a tensor in some settings and a number in others");
+        return all
+            .then(|| ("&'a ::tilec_runtime::Tensor", format!("self.{field}")))
+            .ok_or_else(mixed);
     }
     let all = |holds: fn(DType) -> bool| scalars.iter().flatten().all(|dtype| holds(*dtype));
     // The narrowest of Rust's types that holds every one of them.
@@ -323,5 +333,7 @@ fn camel(name: &str) -> String {
 
 /// Text that stays on its line: what a bundle says must not end a comment.
 fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .collect()
 }

@@ -33,8 +33,9 @@ impl AnyDevice {
     ///
     /// There is no such device, or it runs nothing of the bundle; what is missing.
     pub fn open(name: &str, bundle: &Bundle) -> Result<AnyDevice, RuntimeError> {
-        let error = |message: &str| {
-            RuntimeError::Device { device: name.to_owned(), message: message.to_owned() }
+        let error = |message: &str| RuntimeError::Device {
+            device: name.to_owned(),
+            message: message.to_owned(),
         };
         let targets = bundle.targets();
         let newest = targets.last().ok_or_else(|| error("the bundle is empty"))?;
@@ -48,7 +49,8 @@ impl AnyDevice {
             Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
             None => None,
         };
-        let number = number.ok_or_else(|| error("there is no such device; known are cuda, cuda:N, sim"))?;
+        let number =
+            number.ok_or_else(|| error("there is no such device; known are cuda, cuda:N, sim"))?;
         CudaDevice::open(number, &targets, None).map(AnyDevice::Cuda)
     }
 
@@ -75,8 +77,12 @@ impl AnyDevice {
     /// [`RuntimeError::Device`] if the device cannot run it.
     pub fn load(&self, artifact: &Artifact, resident: bool) -> Result<AnyKernel, RuntimeError> {
         Ok(match (self, resident) {
-            (AnyDevice::Cuda(device), true) => AnyKernel::Cuda(Arc::new(device.load_resident(artifact))),
-            (AnyDevice::Cuda(device), false) => AnyKernel::Cuda(Arc::new(device.load_copying(artifact))),
+            (AnyDevice::Cuda(device), true) => {
+                AnyKernel::Cuda(Arc::new(device.load_resident(artifact)))
+            }
+            (AnyDevice::Cuda(device), false) => {
+                AnyKernel::Cuda(Arc::new(device.load_copying(artifact)))
+            }
             // Its tensors are the host's; others are refused at the launch.
             (AnyDevice::Sim(device, _), _) => AnyKernel::Sim(device.load(artifact)?),
         })

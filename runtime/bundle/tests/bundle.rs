@@ -126,7 +126,11 @@ fn a_cubin_is_preferred_where_the_device_runs_it() {
     for (plan, source, values) in [
         ("", "from cubin\n", "2.00000 2.00000"),
         ("capability 89", "from cubin\n", "2.00000 2.00000"),
-        ("capability 90", "from PTX: the cubin is for sm_80, and the device is an sm_90\n", "2.00000 3.00000"),
+        (
+            "capability 90",
+            "from PTX: the cubin is for sm_80, and the device is an sm_90\n",
+            "2.00000 3.00000",
+        ),
         (
             "fail cuModuleLoadDataEx 1 209",
             "from PTX: the cubin was refused: cuModuleLoadDataEx failed: no kernel image",

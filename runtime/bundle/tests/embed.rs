@@ -58,7 +58,10 @@ fn settings_may_differ_in_types() {
     has(&error.expect_err("no type"), &["`x` is a tensor in some settings and a number in others"]);
     let mut renamed = add();
     renamed.contract.params[0].name = "z".to_owned();
-    has(&module(vec![add(), renamed]).expect_err("no type"), &["settings have different parameters"]);
+    has(
+        &module(vec![add(), renamed]).expect_err("no type"),
+        &["settings have different parameters"],
+    );
 }
 
 #[test]

@@ -125,7 +125,9 @@ impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Failure {
         match error {
             RuntimeError::Bug(bug) => bug.into(),
-            RuntimeError::Device { .. } | RuntimeError::NoRoom { .. } => Failure::Target(error.to_string()),
+            RuntimeError::Device { .. } | RuntimeError::NoRoom { .. } => {
+                Failure::Target(error.to_string())
+            }
             other => Failure::Usage(other.to_string()),
         }
     }

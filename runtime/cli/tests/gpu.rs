@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use support::{Folder, Ran};
 use tilec_host::{Arguments, Device, Tensor, launch};
-use tilec_runtime::Bundle;
+use tilec_runtime::{Bundle, embed};
 use tilec_sim::{Options, SimDevice};
-use tilec_vocab::DType;
+use tilec_vocab::{DType, Payload};
 
 const ADD: &[&str] =
     &["run", "add.tile", "x=arange(3000):f32", "y=ones(3000)", "--knob", "BN=256", "--json"];
@@ -171,6 +172,67 @@ fn what_is_built_runs_without_a_compiler() {
         assert!(ran.stderr.contains(wanted), "{ran:?}");
         assert_eq!(folder.list(), before);
     }
+}
+
+/// A `ptxas` of one's own, which says what the real one does and writes so many bytes of zeros behind a header.
+#[cfg(unix)]
+fn ptxas(folder: &Folder, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = folder.path("bin");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    std::fs::write(bin.join("ptxas"), format!("#!/bin/sh\n{script}\n")).expect("a script");
+    std::fs::set_permissions(bin.join("ptxas"), PermissionsExt::from_mode(0o755)).expect("a mode");
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{path}", bin.display())
+}
+
+#[cfg(unix)]
+#[test]
+fn cubins_are_packed_where_ptxas_is_found() {
+    let folder = Folder::new();
+    let build = |path: &str, more: &[&str]| {
+        let words = ["build", "add.tile", "T=f32", "-o", "add.tilepack", "--json"];
+        let mut command = folder.command(&[&words[..], more].concat());
+        Ran::new(&command.env("PATH", path).output().expect("tilec runs"))
+    };
+    let cubins = || {
+        let bundle = Bundle::read(&folder.path("add.tilepack")).expect("a bundle");
+        let Payload::Ptx(variants) = &bundle.artifacts[0].payload else { panic!("no PTX") };
+        variants.iter().flat_map(|code| &code.cubin).map(|cubin| cubin.0.len()).collect::<Vec<_>>()
+    };
+    // Called as `ptxas -v -arch=sm_80 kernel.ptx -o kernel.cubin`.
+    let good = "printf '\\177ELF\\002\\001' > \"$5\"; head -c 94 /dev/zero >> \"$5\"; \
+                echo 'ptxas info    : Used 16 registers' >&2";
+    let path = ptxas(&folder, good);
+    let json = build(&path, &[]).json();
+    let all = cubins();
+    assert!(!all.is_empty() && all.iter().all(|&bytes| bytes == 100), "{all:?}");
+    assert_eq!(json["rows"][0]["cubin_bytes"], 100 * all.len());
+    assert!(json["no_cubins"].is_null(), "{json}");
+    build(&path, &["--cubin", "never"]).json();
+    assert!(cubins().is_empty());
+    let path = ptxas(&folder, "echo 'Unsupported .version 9.9' >&2; exit 255");
+    let json = build(&path, &[]).json();
+    assert_eq!(json["no_cubins"], "ptxas: Unsupported .version 9.9");
+    assert!(cubins().is_empty());
+    let ran = build(&path, &["--cubin", "always"]);
+    assert!(ran.code != 0 && ran.stderr.contains("ptxas: Unsupported .version 9.9"), "{ran:?}");
+}
+
+#[test]
+fn a_kernel_is_embedded_at_the_build_of_a_program() {
+    let folder = Folder::new();
+    let (tilec, file) = (Path::new(env!("CARGO_BIN_EXE_tilec")), folder.path("add.tile"));
+    embed::build_into(&folder.path(""), tilec, &file, &["T=f16,f32"]).expect("code");
+    let code = std::fs::read_to_string(folder.path("add.rs")).expect("a file");
+    for wanted in
+        ["pub struct VectorAdd<'a> {", "/// `&f16[N]` or `&f32[N]`\n    pub x: ", "T=f16 BN="]
+    {
+        assert!(code.contains(wanted), "{wanted} in\n{code}");
+    }
+    let error = embed::build_into(&folder.path(""), tilec, &file, &["T=i32"]);
+    let error = error.expect_err("no such type").to_string();
+    assert!(error.contains("`T` takes a float type, not `i32`"), "{error}");
 }
 
 /// On a GPU a record has `warps` and `stages` too, and holds for every GPU of that kind.

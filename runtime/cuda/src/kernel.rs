@@ -21,7 +21,7 @@ use crate::stream::{Event, Stream};
 const ALIGNMENT: usize = 16;
 
 /// A variant on the device.
-struct Loaded {
+pub(crate) struct Loaded {
     code: PtxCode,
     function: Function,
 }
@@ -258,13 +258,21 @@ impl CudaKernel {
         }
     }
 
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
     fn error(&self, message: String) -> RuntimeError {
         let message = format!("kernel `{}`: {message}", self.contract().kernel);
         let device = Place::Cuda(self.context.ordinal()).to_string();
         RuntimeError::Device { device, message }
     }
 
-    fn fault(&self, what: &str, fault: &Fault) -> RuntimeError {
+    pub(crate) fn fault(&self, what: &str, fault: &Fault) -> RuntimeError {
         self.error(format!("{what}{fault}"))
     }
 }
@@ -371,10 +379,19 @@ impl Prepared<'_> {
     ///
     /// As [`Executable::execute`], until the wait is over.
     pub unsafe fn launch(&self) -> Result<(), RuntimeError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch_on(&self.kernel.stream) }
+    }
+
+    /// As [`Prepared::launch`], on another stream.
+    ///
+    /// # Safety
+    ///
+    /// As [`Prepared::launch`].
+    pub(crate) unsafe fn launch_on(&self, stream: &Stream) -> Result<(), RuntimeError> {
         // The driver reads the values before it returns.
         let pointer = |value: &[u8; 8]| value.as_ptr().cast_mut().cast::<c_void>();
         let mut pointers: Vec<*mut c_void> = self.values.iter().map(pointer).collect();
-        let stream = &self.kernel.stream;
         // SAFETY: the values are laid out as `params` and the code agree; the rest is the caller's promise.
         let launched = unsafe { self.loaded.function.launch(stream, self.shape, &mut pointers) };
         launched.map_err(|fault| {
@@ -429,6 +446,14 @@ impl Prepared<'_> {
             })
         };
         marks.iter().map(time).collect()
+    }
+
+    pub(crate) fn kernel(&self) -> &CudaKernel {
+        self.kernel
+    }
+
+    pub(crate) fn code(&self) -> Arc<Loaded> {
+        Arc::clone(&self.loaded)
     }
 
     /// What the driver's compiler made of the code.

@@ -14,7 +14,8 @@ fn run(device: &str, plan: &str) -> (bool, String, usize) {
         .env(tilec_fakecuda::LOG, &log)
         .output()
         .expect("the program starts");
-    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     let log = std::fs::read_to_string(log).unwrap_or_default();
     let loads = log.lines().filter(|line| *line == "cuModuleLoadDataEx").count();
     (output.status.success(), text.concat(), loads)
@@ -22,12 +23,14 @@ fn run(device: &str, plan: &str) -> (bool, String, usize) {
 
 #[test]
 fn the_kernel_runs_where_the_program_does() {
-    // x is -3, -2, … 3 over and over: 64 of them have a mean square of 262 / 64 in the first row.
-    let first = -3.0 * 2.0 / f64::sqrt(262.0 / 64.0);
+    // The first row is -3, -2, … 3 over and over.
+    let squares: i32 = (0..64).map(|i| (i % 7 - 3) * (i % 7 - 3)).sum();
+    let first = -3.0 * 2.0 / f64::sqrt(f64::from(squares) / 64.0);
     for device in ["sim", "cuda"] {
         let (ended, text, loads) = run(device, "");
         assert!(ended, "{device}: {text}");
-        let shown = text.split(['[', ',']).nth(1).and_then(|value| value.trim().parse::<f64>().ok());
+        let shown =
+            text.split(['[', ',']).nth(1).and_then(|value| value.trim().parse::<f64>().ok());
         // A half is known to 2^-11 of itself.
         let error = (shown.expect("a number") - first).abs();
         assert!(error <= first.abs() / 1024.0, "{device}: {text}, wanted {first}");
@@ -35,6 +38,14 @@ fn the_kernel_runs_where_the_program_does() {
         let wanted = if device == "sim" { 0 } else { 2 };
         assert_eq!(loads, wanted, "a kernel is loaded once for all its launches");
     }
+}
+
+#[test]
+fn the_kernel_is_in_the_program_and_llvm_is_not() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_tilec-embedding")).expect("the program");
+    let has = |text: &[u8]| program.windows(text.len()).any(|window| window == text);
+    assert!(has(b"tilec-pack 1 sha256=") && has(b".visible .entry rms_norm"));
+    assert!(!has(b"LLVMContextCreate") && !has(b"libLLVM"));
 }
 
 #[test]
@@ -53,7 +64,8 @@ fn what_is_wrong_is_said() {
 fn the_code_of_the_docs_is_that_of_the_program() {
     let docs = include_str!("../../../docs/embedding.md");
     let sources = [include_str!("../build.rs"), include_str!("../src/main.rs")].concat();
-    let blocks: Vec<&str> = docs.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks: Vec<&str> =
+        docs.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 3, "{} blocks", blocks.len());
     for block in blocks {
         assert!(sources.contains(block.trim()), "not in the program:\n{block}");

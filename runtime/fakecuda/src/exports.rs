@@ -11,7 +11,7 @@ use tilec_ptxsim::{Module, buffer_address};
 
 use crate::code;
 use crate::cubin;
-use crate::launch::launch;
+use crate::launch::{Recorded, values_of};
 use crate::plan::Clock;
 use crate::state::{CURRENT, Code, Function, Needs, State, call, log};
 
@@ -148,21 +148,21 @@ driver! {
         block.map(drop).ok_or(code::INVALID_VALUE)
     };
     cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: Handle), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)?;
+        state.running(stream.addr())?;
         let to = state.bytes(to, bytes)?;
         // SAFETY: the caller has so many bytes.
         to.copy_from_slice(unsafe { std::slice::from_raw_parts(from.cast(), bytes) });
         Ok(())
     };
     cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: Handle), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)?;
+        state.running(stream.addr())?;
         let from = state.bytes(from, bytes)?;
         // SAFETY: the caller has room for so many bytes.
         unsafe { to.cast::<u8>().copy_from_nonoverlapping(from.as_ptr(), bytes) };
         Ok(())
     };
     cuMemsetD8Async(to: u64, value: u8, bytes: usize, stream: Handle), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)?;
+        state.running(stream.addr())?;
         state.bytes(to, bytes)?.fill(value);
         Ok(())
     };
@@ -170,14 +170,14 @@ driver! {
     cuStreamCreate(stream: *mut Handle, flags: c_uint), Context, |state| {
         check(flags <= 1, code::INVALID_VALUE)?;
         let number = state.handle();
-        state.streams.insert(number, ());
+        state.streams.insert(number, None);
         put(stream, handle(number))
     };
     cuStreamSynchronize(stream: Handle), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)
+        state.running(stream.addr())
     };
     cuStreamDestroy_v2(stream: Handle), Context, |state| {
-        state.streams.remove(&stream.addr()).ok_or(code::INVALID_HANDLE)
+        state.streams.remove(&stream.addr()).map(drop).ok_or(code::INVALID_HANDLE)
     };
 
     cuEventCreate(event: *mut Handle, _flags: c_uint), Context, |state| {
@@ -186,7 +186,7 @@ driver! {
         put(event, handle(number))
     };
     cuEventRecord(event: Handle, stream: Handle), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)?;
+        state.running(stream.addr())?;
         let now = state.now_ns;
         *state.events.get_mut(&event.addr()).ok_or(code::INVALID_HANDLE)? = Some(now);
         Ok(())
@@ -220,7 +220,11 @@ driver! {
         let start = if is_elf { cubin::HEADER_BYTES } else { 0 };
         // SAFETY: as above; a zero byte comes after a cubin of this driver's, and in the tables of any other.
         let text = unsafe { CStr::from_ptr(image.cast::<c_char>().add(start)) }.to_str();
-        let parsed = text.map_err(|_| "not UTF-8".to_owned());
+        let parsed = match text {
+            // A header without anything behind it: a real cubin, of another machine.
+            Ok("") if is_elf => Err("no code for this device".to_owned()),
+            text => text.map_err(|_| "not UTF-8".to_owned()),
+        };
         let parsed = parsed.and_then(|text| Module::parse(text).map_err(|error| error.to_string()));
         let parsed = parsed.map_err(|error| {
             // SAFETY: the caller gives so many options and values.
@@ -291,12 +295,51 @@ driver! {
         values: *mut Handle,
         extra: *mut Handle,
     ), Context, |state| {
-        check(state.streams.contains_key(&stream.addr()), code::INVALID_HANDLE)?;
         check(extra.is_null(), code::INVALID_VALUE)?;
         let function = state.functions.get(&function.addr()).ok_or(code::INVALID_HANDLE)?.clone();
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
         // SAFETY: the caller gives the parameters of the entry.
-        unsafe { launch(state, &function, grid, block, shared_bytes, values) }
+        let values = unsafe { values_of(state, &function, values) }?;
+        let launch = Recorded { function, grid, block, shared_bytes, values };
+        match state.streams.get_mut(&stream.addr()).ok_or(code::INVALID_HANDLE)? {
+            Some(recorded) => {
+                recorded.push(launch);
+                Ok(())
+            }
+            None => launch.run(state),
+        }
+    };
+
+    cuStreamBeginCapture_v2(stream: Handle, mode: c_int), Context, |state| {
+        check((0..=2).contains(&mode), code::INVALID_VALUE)?;
+        state.running(stream.addr())?;
+        state.streams.insert(stream.addr(), Some(Vec::new()));
+        Ok(())
+    };
+    cuStreamEndCapture(stream: Handle, graph: *mut Handle), Context, |state| {
+        let recorded = state.streams.get_mut(&stream.addr()).ok_or(code::INVALID_HANDLE)?;
+        let recorded = recorded.take().ok_or(code::INVALID_VALUE)?;
+        let number = state.handle();
+        state.graphs.insert(number, recorded);
+        put(graph, handle(number))
+    };
+    cuGraphInstantiateWithFlags(executable: *mut Handle, graph: Handle, flags: u64), Context, |state| {
+        check(flags == 0, code::INVALID_VALUE)?;
+        let recorded = state.graphs.get(&graph.addr()).ok_or(code::INVALID_VALUE)?.clone();
+        let number = state.handle();
+        state.executables.insert(number, recorded);
+        put(executable, handle(number))
+    };
+    cuGraphLaunch(executable: Handle, stream: Handle), Context, |state| {
+        state.running(stream.addr())?;
+        let recorded = state.executables.get(&executable.addr()).ok_or(code::INVALID_VALUE)?.clone();
+        recorded.iter().try_for_each(|launch| launch.run(state))
+    };
+    cuGraphDestroy(graph: Handle), Context, |state| {
+        state.graphs.remove(&graph.addr()).map(drop).ok_or(code::INVALID_VALUE)
+    };
+    cuGraphExecDestroy(executable: Handle), Context, |state| {
+        state.executables.remove(&executable.addr()).map(drop).ok_or(code::INVALID_VALUE)
     };
 }
 

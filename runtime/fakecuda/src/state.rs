@@ -8,6 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use tilec_ptxsim::{Module, buffer_address};
 
 use crate::code::{self, SUCCESS};
+use crate::launch::Recorded;
 use crate::plan::{Effect, LOG, PLAN, Plan};
 
 /// A `CUresult`.
@@ -24,7 +25,10 @@ pub struct State {
     /// Device memory by number, the next one's address after the last; `None` once freed. Never used again, so that
     /// an address of freed memory is one of none.
     pub memory: Vec<Option<Vec<u8>>>,
-    pub streams: BTreeMap<usize, ()>,
+    /// Each with the launches it records, while it does.
+    pub streams: BTreeMap<usize, Option<Vec<Recorded>>>,
+    pub graphs: BTreeMap<usize, Vec<Recorded>>,
+    pub executables: BTreeMap<usize, Vec<Recorded>>,
     /// When each event was recorded, by the device's clock.
     pub events: BTreeMap<usize, Option<u64>>,
     pub modules: BTreeMap<usize, Module>,
@@ -57,6 +61,8 @@ static STATE: LazyLock<Mutex<State>> = LazyLock::new(|| {
         sticky: None,
         memory: Vec::new(),
         streams: BTreeMap::new(),
+        graphs: BTreeMap::new(),
+        executables: BTreeMap::new(),
         events: BTreeMap::new(),
         modules: BTreeMap::new(),
         functions: BTreeMap::new(),
@@ -153,6 +159,15 @@ impl State {
         0x1000 + 16 * self.handles
     }
 
+    /// A stream that does not record.
+    pub fn running(&self, stream: usize) -> Result<(), Code> {
+        match self.streams.get(&stream) {
+            None => Err(code::INVALID_HANDLE),
+            Some(Some(_)) => Err(code::STREAM_CAPTURE_UNSUPPORTED),
+            Some(None) => Ok(()),
+        }
+    }
+
     /// Bytes that are taken.
     pub fn taken(&self) -> usize {
         self.memory.iter().flatten().map(Vec::len).sum()
@@ -176,6 +191,8 @@ impl State {
         let counts = [
             ("allocations", self.memory.iter().flatten().count()),
             ("streams", self.streams.len()),
+            ("graphs", self.graphs.len()),
+            ("executable graphs", self.executables.len()),
             ("events", self.events.len()),
             ("modules", self.modules.len()),
         ];

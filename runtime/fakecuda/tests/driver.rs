@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kernels::{Add, add, add_of, code};
 use support::{under, under_within};
-use tilec_cuda::CudaDevice;
+use tilec_cuda::{CudaDevice, Graph};
 use tilec_host::{Device, RuntimeError, launch};
 use tilec_vocab::Cubin;
 
@@ -119,6 +119,73 @@ fn a_prepared_launch_is_two_calls() {
 }
 
 #[test]
+fn a_graph_queues_its_launches_at_one_call() {
+    let ended = under("a_graph_queues_its_launches_at_one_call", "", || {
+        let Add { launch: bound, o, wanted } = add_of(300, 1);
+        let device = device();
+        let kernel = device.load_copying(&add());
+        let mut twice = add();
+        code(&mut twice).text = kernels::product();
+        let other = device.load_copying(&twice);
+        // SAFETY: the tensors are this test's alone.
+        let mut resident = unsafe { kernel.stay(bound.args()) }.expect("a launch");
+        // SAFETY: as above.
+        let other = unsafe { other.stay(bound.args()) }.expect("a launch");
+        let first = resident.launch();
+        // SAFETY: the copies live until the end of this block.
+        let graph = unsafe { Graph::capture(first, &[other.launch(), first]) }.expect("a graph");
+        for _ in 0..10 {
+            // SAFETY: as above; the wait follows.
+            unsafe { graph.launch() }.expect("queued");
+        }
+        first.wait().expect("runs");
+        drop(graph);
+        // SAFETY: the tensors are this test's alone.
+        unsafe { resident.bring_back() }.expect("comes back");
+        assert_eq!(o.to_f64s().expect("values"), wanted);
+    });
+    let Some(ended) = ended.map(|ended| ended.well()) else { return };
+    assert_eq!((ended.calls("cuLaunchKernel"), ended.calls("cuGraphLaunch")), (3, 10));
+    let first = ended.log.iter().position(|call| call == "cuGraphLaunch").expect("a launch");
+    let last = ended.log.iter().rposition(|call| call == "cuGraphLaunch").expect("a launch");
+    assert_eq!(ended.log[first..last], ["cuGraphLaunch", "cuCtxSetCurrent"].repeat(9));
+    assert!(!ended.log.iter().any(|line| line.starts_with("left: ")), "{:?}", ended.log);
+}
+
+#[test]
+fn a_failure_of_each_call_of_a_graph_is_an_error_and_leaves_nothing() {
+    const NAME: &str = "a_failure_of_each_call_of_a_graph_is_an_error_and_leaves_nothing";
+    for (name, number) in [
+        ("cuStreamBeginCapture_v2", 1),
+        ("cuLaunchKernel", 2),
+        ("cuStreamEndCapture", 1),
+        ("cuGraphInstantiateWithFlags", 1),
+        ("cuGraphLaunch", 1),
+    ] {
+        let ended = under(NAME, &format!("fail {name} {number} 1"), || {
+            let Add { launch: bound, .. } = add_of(4, 1);
+            let kernel = device().load_copying(&add());
+            // SAFETY: the tensors are this test's alone, and live until the end.
+            let all = || unsafe {
+                let resident = kernel.stay(bound.args())?;
+                let first = resident.launch();
+                Graph::capture(first, &[first])?.launch()?;
+                first.wait()
+            };
+            let error = all().expect_err("a failure").to_string();
+            assert!(error.contains(&format!("{name} failed: invalid argument")), "{error}");
+            all().expect("runs");
+        });
+        let Some(ended) = ended.map(|ended| ended.well()) else { continue };
+        assert!(
+            !ended.log.iter().any(|line| line.starts_with("left: ")),
+            "{name}: {:?}",
+            ended.log
+        );
+    }
+}
+
+#[test]
 fn tensors_of_the_device_stay_there() {
     let ended = under("tensors_of_the_device_stay_there", "", || {
         let device = device();
@@ -219,10 +286,9 @@ fn a_cubin_that_the_driver_refuses_is_made_up_for_by_the_ptx() {
     let ended = under("a_cubin_that_the_driver_refuses_is_made_up_for_by_the_ptx", "", || {
         let Add { launch: bound, o, wanted } = add_of(4, 1);
         let twice: Vec<f64> = (0..4).map(|i| 2.0 * (100.0 - f64::from(i))).collect();
-        let mut foreign = tilec_fakecuda::cubin("");
-        // Of a real one other tables follow.
-        foreign.extend_from_slice(b"\x02\x00\x00\x00");
-        let refused = "the cubin was refused: cuModuleLoadDataEx failed: no kernel image is available";
+        let foreign = tilec_fakecuda::cubin("");
+        let refused =
+            "the cubin was refused: cuModuleLoadDataEx failed: no kernel image is available";
         for (cubin, source, wanted) in [
             (tilec_fakecuda::cubin(&kernels::product()), "cubin", &twice),
             (foreign, refused, &wanted),

@@ -69,7 +69,8 @@ fn run_one(device: &AnyDevice, chosen: &Chosen, repeat: usize) -> Result<Ran, Ru
                 return Ok(Ran { times: Vec::new(), code });
             }
             // SAFETY: the launch was bound to this artifact's contract, and its tensors are this process's alone.
-            let times = unsafe { kernel.stay(chosen.launch.args()) }?.times(repeat.min(3), repeat)?;
+            let times =
+                unsafe { kernel.stay(chosen.launch.args()) }?.times(repeat.min(3), repeat)?;
             Ok(Ran { times, code })
         }
         AnyKernel::Sim(kernel) => {
@@ -121,7 +122,8 @@ fn run(cli: &Cli) -> Result<(), String> {
     }
     let info = device.device().info();
     for one in &chosen {
-        let Ran { mut times, code } = run_one(&device, one, cli.repeat).map_err(|error| error.to_string())?;
+        let Ran { mut times, code } =
+            run_one(&device, one, cli.repeat).map_err(|error| error.to_string())?;
         times.sort_unstable();
         let (name, settings) = (&one.artifact.contract.kernel, &one.artifact.specialisation);
         let time = match (times.first(), times.get(times.len() / 2), times.last()) {
@@ -130,7 +132,12 @@ fn run(cli: &Cli) -> Result<(), String> {
             }
             _ => String::new(),
         };
-        println!("{name}  {settings}  {}  on {} ({}){time}", device.target(), info.name, info.model);
+        println!(
+            "{name}  {settings}  {}  on {} ({}){time}",
+            device.target(),
+            info.name,
+            info.model
+        );
         if let Some(code) = code {
             println!("  from {code}");
         }

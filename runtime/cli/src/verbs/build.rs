@@ -12,7 +12,9 @@ use tilec_host::gpu::PtxCompiler;
 use tilec_ir::Kernel;
 use tilec_ptx::tools::{self, ToolError};
 use tilec_runtime::Bundle;
-use tilec_vocab::{Artifact, Cubin, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts};
+use tilec_vocab::{
+    Artifact, Cubin, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts,
+};
 
 use crate::failure::{Failure, Outcome};
 use crate::generics;
@@ -118,11 +120,15 @@ impl Args {
             let binding = generics::binding(kernel, given)?;
             for target in &self.target {
                 let mut built = build(kernel, &binding, &options, &compiler, target)?;
-                if let (Ok(artifact), true) = (&mut built, self.cubin != Cubins::Never && no_cubins.is_none()) {
+                if let (Ok(artifact), true) =
+                    (&mut built, self.cubin != Cubins::Never && no_cubins.is_none())
+                {
                     match translate(artifact) {
                         Ok(()) => {}
                         // Older than the PTX, above all.
-                        Err(error) if self.cubin == Cubins::Auto => no_cubins = Some(error.to_string()),
+                        Err(error) if self.cubin == Cubins::Auto => {
+                            no_cubins = Some(error.to_string())
+                        }
                         Err(error) => return Err(Failure::Target(error.to_string())),
                     }
                 }
@@ -224,7 +230,9 @@ fn build(
                 variants.retain(|other| other.text != code.text);
                 variants.push(code);
             }
-            Err(RuntimeError::Device { message, .. } | RuntimeError::NoRoom { message, .. }) => return Ok(Err(message)),
+            Err(RuntimeError::Device { message, .. } | RuntimeError::NoRoom { message, .. }) => {
+                return Ok(Err(message));
+            }
             Err(error) => return Err(error.into()),
         }
     }
