@@ -244,23 +244,12 @@ impl<'k> Lower<'k> {
     /// Lowers the instructions of a block but for its `yield`, whose operands are returned.
     fn block(&mut self, block: TileBlock) -> Result<&'k [Value]> {
         let kernel = self.kernel;
-        // Sums that wait for the end of the loop wait for that of its body, too: between the products they cost registers. Not
-        // where masks want those registers anyway.
-        let insts = &kernel.blocks[block].insts;
-        let masked = insts.iter().any(|&inst| matches!(kernel.insts[inst].op, TileOp::Select));
-        let mut last = Vec::new();
         for (at, &inst) in kernel.blocks[block].insts.iter().enumerate() {
-            let data = &kernel.insts[inst];
-            if matches!(data.op, TileOp::Yield) {
-                last.into_iter().try_for_each(|inst| self.inst(inst))?;
-                return Ok(&data.args);
+            if matches!(kernel.insts[inst].op, TileOp::Yield) {
+                return Ok(&kernel.insts[inst].args);
             }
             self.before(block, at)?;
-            let late = data.results.iter().any(|result| self.late.contains_key(result));
-            match late && !masked {
-                true => last.push(inst),
-                false => self.inst(inst)?,
-            }
+            self.inst(inst)?;
         }
         Ok(&[])
     }

@@ -2,7 +2,7 @@
 
 use tilec_vocab::DType;
 
-use crate::kernel::{Kernel, Value};
+use crate::kernel::{Kernel, Value, ValueDef};
 use crate::ops::{BinaryOp, CompareOp, Imm, Op, ReduceOp, UnaryOp};
 use crate::types::Elem;
 
@@ -61,18 +61,32 @@ fn is_positive(kernel: &Kernel, value: Value, depth: u32) -> bool {
     }
 }
 
-/// Whether no element is -inf: a choice that replaces it, times something positive.
+/// Whether no element is -inf: a choice that replaces it, times something positive, or a running maximum that starts above it.
 pub fn above_minus_infinity(kernel: &Kernel, value: Value) -> bool {
+    is_above(kernel, value, MAX_DEPTH)
+}
+
+fn is_above(kernel: &Kernel, value: Value, depth: u32) -> bool {
     if let Some(x) = literal(kernel, value) {
         return x > f64::NEG_INFINITY;
+    }
+    if depth == 0 {
+        return false;
+    }
+    let go = |value| is_above(kernel, value, depth - 1);
+    if let Some((initial, param, next)) = carried(kernel, value) {
+        let rises = kernel
+            .def(next)
+            .is_some_and(|data| data.op == Op::Binary(BinaryOp::Max) && data.args.contains(&param));
+        return rises && go(initial);
     }
     let Some(data) = kernel.def(value) else { return false };
     let args = &data.args;
     match data.op {
+        Op::Binary(BinaryOp::Max) => args.iter().any(|&arg| go(arg)),
         // Of what is not -inf; log2(e) times the least f32 is -inf too, and as harmless as that f32.
         Op::Binary(BinaryOp::Mul) => [(0, 1), (1, 0)].into_iter().any(|(x, by)| {
-            above_minus_infinity(kernel, args[x])
-                && literal(kernel, args[by]).is_some_and(|by| by > 0.0 && by < 2.0)
+            go(args[x]) && literal(kernel, args[by]).is_some_and(|by| by > 0.0 && by < 2.0)
         }),
         // select(x == -inf, number, x)
         Op::Select => {
@@ -84,6 +98,21 @@ pub fn above_minus_infinity(kernel: &Kernel, value: Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Of a value that a loop carries, or hands on at its end: what it starts as, its name in the body, and what it becomes.
+fn carried(kernel: &Kernel, value: Value) -> Option<(Value, Value, Value)> {
+    let (owner, n) = match kernel.values[value].def {
+        ValueDef::Param(block, at) => {
+            let (_, owner) = kernel.insts.iter().find(|(_, data)| data.blocks.contains(&block))?;
+            (owner, (at as usize).checked_sub(1)?)
+        }
+        ValueDef::Result(inst, n) => (&kernel.insts[inst], n as usize),
+    };
+    let Op::For(_) = owner.op else { return None };
+    let block = &kernel.blocks[owner.blocks[0]];
+    let last = &kernel.insts[*block.insts.last()?];
+    Some((*owner.args.get(n + 2)?, *block.params.get(n + 1)?, *last.args.get(n)?))
 }
 
 /// Whether every element of `value` is -inf, or no number, where the element of `bound` beside it is -inf: `bound` is a maximum
