@@ -26,6 +26,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("tilec-cuda", &["vocab", "host"]),
     ("tilec-fakecuda", &["ptxsim"]),
     ("tilec-runtime", &["vocab", "host", "cuda", "sim"]),
+    ("tilec-embedding", &["runtime"]),
     ("tilec-verify", &["vocab", "ir", "interp", "driver", "host"]),
     ("tilec-cache", &[]),
     ("tilec-tune", &["vocab", "ir", "interp", "driver", "host", "cache", "verify", "ptx", "model"]),
