@@ -36,6 +36,7 @@ mod build;
 mod copy;
 mod entity;
 pub mod facts;
+mod integers;
 mod kernel;
 pub mod limits;
 mod names;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tilec_gpu::Program;
 use tilec_gpu::gir::{Block, For, Op, Stmt, Val};
-use tilec_ir::{BinaryOp, CompareOp, Imm, UnaryOp};
+use tilec_ir::{BinaryOp, Imm, UnaryOp};
 
 use crate::work::{Costs, Work};
 
@@ -240,7 +240,7 @@ impl Walker<'_> {
             Op::Program(axis) => self.position.get(*axis as usize).copied(),
             Op::Unary(op, a) => unary(*op, get(a)?),
             Op::Binary(op, a, b) => binary(*op, get(a), get(b)),
-            Op::Compare(op, a, b) => Some(i64::from(compare(*op, get(a)?, get(b)?))),
+            Op::Compare(op, a, b) => Some(i64::from(op.of_integers(get(a)?, get(b)?))),
             Op::Select(condition, a, b) => {
                 if get(condition)? != 0 {
                     get(a)
@@ -279,44 +279,12 @@ fn unary(op: UnaryOp, a: i64) -> Option<i64> {
     }
 }
 
-/// As tile IR says: sums wrap, division rounds down, by 0 it gives 0 and the remainder `a`.
+/// One side of `and` and `or` can be enough.
 fn binary(op: BinaryOp, a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (op, a, b) {
-        // One side can be enough.
         (BinaryOp::And, Some(0), _) | (BinaryOp::And, _, Some(0)) => return Some(0),
         (BinaryOp::Or, Some(1), _) | (BinaryOp::Or, _, Some(1)) => return Some(1),
         _ => {}
     }
-    let (a, b) = (a?, b?);
-    Some(match op {
-        BinaryOp::Add => a.wrapping_add(b),
-        BinaryOp::Sub => a.wrapping_sub(b),
-        BinaryOp::Mul => a.wrapping_mul(b),
-        BinaryOp::Div if b == 0 => 0,
-        BinaryOp::Div => {
-            let quotient = a.wrapping_div(b);
-            let rounded_up = a.wrapping_rem(b) != 0 && (a < 0) != (b < 0);
-            quotient - i64::from(rounded_up)
-        }
-        BinaryOp::Rem if b == 0 => a,
-        BinaryOp::Rem => {
-            let rest = a.wrapping_rem(b);
-            if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
-        }
-        BinaryOp::Min => a.min(b),
-        BinaryOp::Max => a.max(b),
-        BinaryOp::And => a & b,
-        BinaryOp::Or => a | b,
-    })
-}
-
-fn compare(op: CompareOp, a: i64, b: i64) -> bool {
-    match op {
-        CompareOp::Eq => a == b,
-        CompareOp::Ne => a != b,
-        CompareOp::Lt => a < b,
-        CompareOp::Le => a <= b,
-        CompareOp::Gt => a > b,
-        CompareOp::Ge => a >= b,
-    }
+    Some(op.of_integers(a?, b?))
 }

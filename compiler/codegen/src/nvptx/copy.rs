@@ -81,7 +81,10 @@ impl Emitter<'_> {
                 (None, other) => other,
             };
             let size = self.source_bytes(plan, vector.guard.as_deref(), vector.count.as_deref());
-            let size = when.map_or(size.clone(), |when| Some(self.bytes_when(when, size)));
+            let size = match when {
+                Some(when) => Some(self.bytes_when(when, size)),
+                None => size,
+            };
             self.copy_16_bytes(
                 (&base, bytes),
                 (&vector.pointer, vector.immediate),

@@ -229,7 +229,7 @@ impl<'a> Emitter<'a> {
         stmt.op.is_arithmetic() && stmt.results.iter().all(uniform)
     }
 
-    /// Whether it does so in many instructions.
+    /// Whether a statement that makes a number takes many instructions for it.
     pub fn is_long(&self, stmt: &Stmt) -> bool {
         match stmt.op {
             Op::Binary(BinaryOp::Div | BinaryOp::Rem, _, by) => {

@@ -33,7 +33,8 @@ pub(super) fn unary(op: UnaryOp, x: Imm, dtype: DType) -> Option<Imm> {
 /// `a op b`.
 pub(super) fn binary(op: BinaryOp, a: Imm, b: Imm, dtype: DType) -> Option<Imm> {
     match (a, b) {
-        (Imm::Int(a), Imm::Int(b)) => int(op, a, b).map(Imm::Int),
+        (Imm::Int(_), Imm::Int(_)) if matches!(op, BinaryOp::And | BinaryOp::Or) => None,
+        (Imm::Int(a), Imm::Int(b)) => Some(Imm::Int(op.of_integers(a, b))),
         (Imm::Bool(a), Imm::Bool(b)) => match op {
             BinaryOp::And => Some(Imm::Bool(a && b)),
             BinaryOp::Or => Some(Imm::Bool(a || b)),
@@ -52,33 +53,6 @@ pub(super) fn binary(op: BinaryOp, a: Imm, b: Imm, dtype: DType) -> Option<Imm> 
             }
         }
         _ => None,
-    }
-}
-
-fn int(op: BinaryOp, a: i64, b: i64) -> Option<i64> {
-    match op {
-        BinaryOp::Add => Some(a.wrapping_add(b)),
-        BinaryOp::Sub => Some(a.wrapping_sub(b)),
-        BinaryOp::Mul => Some(a.wrapping_mul(b)),
-        BinaryOp::Div => Some(floor_div(a, b)),
-        BinaryOp::Rem => Some(match b {
-            0 => a,
-            _ => a.wrapping_sub(floor_div(a, b).wrapping_mul(b)),
-        }),
-        BinaryOp::Min => Some(a.min(b)),
-        BinaryOp::Max => Some(a.max(b)),
-        BinaryOp::And | BinaryOp::Or => None,
-    }
-}
-
-fn floor_div(a: i64, b: i64) -> i64 {
-    match b {
-        0 => 0,
-        _ => {
-            let quotient = a.wrapping_div(b);
-            let inexact = a.wrapping_rem(b) != 0;
-            if inexact && (a < 0) != (b < 0) { quotient - 1 } else { quotient }
-        }
     }
 }
 

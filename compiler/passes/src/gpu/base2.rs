@@ -16,8 +16,9 @@
 use std::f64::consts::LOG2_E;
 
 use tilec_ir::{BinaryOp, Builder, Copier, Inst, Kernel, Op, UnaryOp, Value};
-use tilec_vocab::{Bug, DType};
+use tilec_vocab::Bug;
 
+use super::scale::{scaled, times};
 use crate::rewrite::{Rewrite, rewrite};
 use tilec_ir::facts::is_f32;
 
@@ -51,8 +52,8 @@ impl<'k> Rewrite<'k> for Base2<'k> {
             }
             Some((a, b)) => {
                 to.span = self.old.insts[inst].span;
-                let a = self.scaled(a, to);
-                let b = self.times_log2e(self.copier.value(b), to);
+                let a = scaled(self.old, &self.copier, a, LOG2_E, to);
+                let b = times(self.copier.value(b), LOG2_E, to);
                 let difference = to.binary(BinaryOp::Sub, a, b);
                 let result = to.unary(UnaryOp::Exp2, difference);
                 self.copier.map(self.old.insts[inst].results[0], result);
@@ -70,26 +71,5 @@ impl Base2<'_> {
         }
         let inner = self.old.def(data.args[0])?;
         (inner.op == Op::Binary(BinaryOp::Sub)).then(|| (inner.args[0], inner.args[1]))
-    }
-
-    /// `a * log2 e`, with the factor taken into a scale of `a` that spans fewer axes.
-    fn scaled(&self, a: Value, to: &mut Builder<'_>) -> Value {
-        let product = self.old.def(a).filter(|data| data.op == Op::Binary(BinaryOp::Mul));
-        if let Some(product) = product {
-            let axes = &self.old.ty(a).axes;
-            for (x, scale) in [(0, 1), (1, 0)] {
-                let (x, scale) = (product.args[x], product.args[scale]);
-                if self.old.ty(scale).axes.len() < axes.len() {
-                    let scale = self.times_log2e(self.copier.value(scale), to);
-                    return to.binary(BinaryOp::Mul, self.copier.value(x), scale);
-                }
-            }
-        }
-        self.times_log2e(self.copier.value(a), to)
-    }
-
-    fn times_log2e(&self, x: Value, to: &mut Builder<'_>) -> Value {
-        let log2e = to.float(LOG2_E, DType::F32);
-        to.binary(BinaryOp::Mul, x, log2e)
     }
 }

@@ -11,6 +11,7 @@ mod masked;
 mod maxima;
 mod reciprocal;
 mod running;
+mod scale;
 
 /// The pipeline of GPU targets, after that of all targets.
 pub const GPU_PASSES: &[Pass] = &[

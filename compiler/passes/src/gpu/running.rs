@@ -26,6 +26,7 @@ use tilec_ir::facts::{falls_with, is_f32, literal};
 use tilec_ir::{BinaryOp, Builder, CompareOp, Copier, Inst, Kernel, Op, UnaryOp, Value, ValueDef};
 use tilec_vocab::{Bug, DType};
 
+use super::scale::{scaled, times};
 use crate::rewrite::{Rewrite, rewrite};
 
 /// Stands for -inf.
@@ -106,7 +107,7 @@ impl<'k> Rewrite<'k> for Running<'k> {
                 to.binary(BinaryOp::Sub, value(so_far), value(maximum))
             }
             Some(&Part::Maximum { so_far, other, factor }) => {
-                let other = self.times(other, factor, to);
+                let other = scaled(self.old, &self.copier, other, factor, to);
                 to.binary(BinaryOp::Max, value(so_far), other)
             }
         };
@@ -162,27 +163,10 @@ impl Running<'_> {
                 if literal(self.old, initial) == Some(f64::NEG_INFINITY) {
                     return to.splat(least, &axes);
                 }
-                let k = to.float(factor, DType::F32);
-                let scaled = to.binary(BinaryOp::Mul, plain, k);
-                to.binary(BinaryOp::Max, scaled, least)
+                let plain = times(plain, factor, to);
+                to.binary(BinaryOp::Max, plain, least)
             }
         }
-    }
-
-    /// A value times the factor, which goes into a scale of the value that spans fewer axes.
-    fn times(&self, value: Value, factor: f64, to: &mut Builder<'_>) -> Value {
-        let k = to.float(factor, DType::F32);
-        let product = self.old.def(value).filter(|def| def.op == Op::Binary(BinaryOp::Mul));
-        if let Some(product) = product {
-            for (x, scale) in [(0, 1), (1, 0)] {
-                let (x, scale) = (product.args[x], product.args[scale]);
-                if self.old.ty(scale).axes.len() < self.old.ty(value).axes.len() {
-                    let scale = to.binary(BinaryOp::Mul, self.copier.value(scale), k);
-                    return to.binary(BinaryOp::Mul, self.copier.value(x), scale);
-                }
-            }
-        }
-        to.binary(BinaryOp::Mul, self.copier.value(value), k)
     }
 
     /// Marks the pattern around a carried value, if it is there and nobody else looks at its parts.

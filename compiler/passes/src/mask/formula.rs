@@ -72,8 +72,8 @@ impl Formula {
                 Step::Neg(x) => at(x).wrapping_neg(),
                 Step::Abs(x) => at(x).wrapping_abs(),
                 Step::Not(x) => 1 - at(x),
-                Step::Compare(op, a, b) => i64::from(compare(op, at(a), at(b))),
-                Step::Binary(op, a, b) => binary(op, at(a), at(b)),
+                Step::Compare(op, a, b) => i64::from(op.of_integers(at(a), at(b))),
+                Step::Binary(op, a, b) => op.of_integers(at(a), at(b)),
                 Step::Select(c, a, b) => at(if at(c) != 0 { a } else { b }),
             };
             registers.push(value);
@@ -153,36 +153,5 @@ impl Writer<'_, '_> {
         };
         self.done.insert(value, at);
         Ok(at)
-    }
-}
-
-fn compare(op: CompareOp, a: i64, b: i64) -> bool {
-    match op {
-        CompareOp::Eq => a == b,
-        CompareOp::Ne => a != b,
-        CompareOp::Lt => a < b,
-        CompareOp::Le => a <= b,
-        CompareOp::Gt => a > b,
-        CompareOp::Ge => a >= b,
-    }
-}
-
-fn binary(op: BinaryOp, a: i64, b: i64) -> i64 {
-    let quotient = |a: i64, b: i64| {
-        let q = a.wrapping_div(b);
-        if a.wrapping_rem(b) != 0 && (a < 0) != (b < 0) { q - 1 } else { q }
-    };
-    match op {
-        BinaryOp::Add => a.wrapping_add(b),
-        BinaryOp::Sub => a.wrapping_sub(b),
-        BinaryOp::Mul => a.wrapping_mul(b),
-        BinaryOp::Div if b == 0 => 0,
-        BinaryOp::Div => quotient(a, b),
-        BinaryOp::Rem if b == 0 => a,
-        BinaryOp::Rem => a.wrapping_sub(quotient(a, b).wrapping_mul(b)),
-        BinaryOp::Min => a.min(b),
-        BinaryOp::Max => a.max(b),
-        BinaryOp::And => a & b,
-        BinaryOp::Or => a | b,
     }
 }
