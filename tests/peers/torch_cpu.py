@@ -11,7 +11,7 @@ then has the ratios, and the other program's output is judged against an f64 ora
 speed of a wrong result says nothing:
 
     torch_cpu.py attention --dtype f32 --shape 1,8,2048,64 --mask causal --threads 2 \\
-        --versus 'target/release/tilec run kernels/attention/causal.tile -k causal --device cpu
+        --versus 'target/release/tilec run kernels/attention/causal.tile -k causal --device cpu --threads {threads}
                   --repeat {repeat} --json q={q} k={k} v={v} scale={scale} -o o={out}'
 
 In --versus, {q} {k} {v} (matmul: {a} {b}) are input files, .npy for f32 and f16 and

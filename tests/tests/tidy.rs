@@ -200,6 +200,37 @@ fn variants_stay_as_short_as_promised() {
 }
 
 #[test]
+fn tests_that_a_promise_names_are_there() {
+    let sources: Vec<String> =
+        files(&root(), "rs").iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let mut pages = files(&root().join("docs"), "md");
+    pages.push(root().join("SECURITY.md"));
+    let (mut named, mut complaints) = (0, Vec::new());
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap_or_default();
+        let mut promises = false;
+        for (n, line) in text.lines().enumerate() {
+            promises = line.starts_with('|') && (promises || line.contains("tested by"));
+            // Every second part stands between backquotes.
+            for name in line.split('`').skip(1).step_by(2).filter(|_| promises) {
+                let is_name =
+                    name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+                if !is_name || name.matches('_').count() < 2 {
+                    continue;
+                }
+                named += 1;
+                let function = format!("fn {name}()");
+                if !sources.iter().any(|text| text.contains(&function)) {
+                    complaints.push(format!("{}:{}: no test `{name}`", short(&page), n + 1));
+                }
+            }
+        }
+    }
+    no_complaints(complaints);
+    assert!(named >= 20, "{named} tests are named");
+}
+
+#[test]
 fn folders_have_no_vague_names() {
     let vague = ["utils", "util", "common", "misc", "helpers", "base"];
     let complaints = files(&root(), "rs")

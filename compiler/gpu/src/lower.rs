@@ -5,6 +5,7 @@
 
 mod access;
 mod dots;
+mod hold;
 mod loops;
 mod pipeline;
 mod reduce;
@@ -67,6 +68,8 @@ struct Scope {
     made: BTreeMap<(Value, Layout<Axis>), Val>,
     /// Where operands of dots lie in shared memory.
     shared: BTreeMap<Value, Slot>,
+    /// Operands of dots held in registers, by the layout of their fragments.
+    held: BTreeMap<(Value, Layout<Axis>), Val>,
     /// Buffers whose asynchronous copies nobody has waited for.
     pending: BTreeSet<Buf>,
     /// Uniform integers and truths that have been computed.

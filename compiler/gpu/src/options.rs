@@ -15,6 +15,8 @@ pub struct Options {
     pub late_sums: bool,
     /// Copies to shared memory by `cp.async`, ahead of their use.
     pub prefetch: bool,
+    /// First operands of dots that a loop does not change, kept in registers where they fit.
+    pub held_operands: bool,
     /// Tiles stored by way of shared memory, so that a thread writes 16 bytes at once.
     pub wide_stores: bool,
 }
@@ -22,6 +24,14 @@ pub struct Options {
 impl Options {
     /// Everything on.
     pub fn new(facts: Vec<TensorFacts>) -> Options {
-        Options { warps: 4, stages: 2, facts, late_sums: true, prefetch: true, wide_stores: true }
+        Options {
+            warps: 4,
+            stages: 2,
+            facts,
+            late_sums: true,
+            prefetch: true,
+            held_operands: true,
+            wide_stores: true,
+        }
     }
 }

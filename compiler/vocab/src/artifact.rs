@@ -68,6 +68,9 @@ pub struct PtxCode {
     pub cubin: Option<Cubin>,
 }
 
+/// Most lanes of a dimension on a GPU, whose code computes indices in 32 bits: a tile or two past the end must fit as well.
+pub const MAX_GPU_EXTENT: i64 = (1 << 31) - (1 << 24);
+
 /// What is known of a tensor argument beyond its contract.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -94,8 +97,15 @@ impl TensorFacts {
 
 impl fmt::Display for Specialisation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dtypes = self.dtypes.iter().map(|(name, dtype)| format!("{name}={dtype}"));
-        let ints = self.ints.iter().map(|(name, value)| format!("{name}={value}"));
-        f.write_str(&dtypes.chain(ints).collect::<Vec<_>>().join(" "))
+        let parts = [settings(&self.dtypes), settings(&self.ints)];
+        f.write_str(parts.join(" ").trim())
     }
+}
+
+/// `BM=64 BN=32`.
+pub fn settings<'a, T: fmt::Display + 'a>(
+    values: impl IntoIterator<Item = (&'a String, &'a T)>,
+) -> String {
+    let parts = values.into_iter().map(|(name, value)| format!("{name}={value}"));
+    parts.collect::<Vec<_>>().join(" ")
 }

@@ -11,10 +11,13 @@ mod cubin;
 mod diagnostic;
 mod dtype;
 mod host_expr;
+mod record;
 pub mod render;
 mod source;
 
-pub use artifact::{Artifact, Payload, PtxCode, Specialisation, TensorFacts};
+pub use artifact::{
+    Artifact, MAX_GPU_EXTENT, Payload, PtxCode, Specialisation, TensorFacts, settings,
+};
 pub use bug::Bug;
 pub use codes::Code;
 pub use contract::{Contract, ParamKind, ParamSpec, Require};
@@ -22,4 +25,5 @@ pub use cubin::Cubin;
 pub use diagnostic::{Diagnostic, Edit, Label, Severity, Suggestion};
 pub use dtype::{DType, DTypeClass, bf16_from_f64, f16_from_f64};
 pub use host_expr::{HostExpr, HostOp};
+pub use record::Record;
 pub use source::{FileId, SourceFile, Sources, Span};

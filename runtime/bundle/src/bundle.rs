@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tilec_vocab::{Artifact, Contract, ParamKind, Payload};
+use tilec_vocab::{Artifact, Contract, ParamKind, Payload, Record};
 
 /// The format this version writes and reads.
 const FORMAT: u32 = 1;
@@ -23,6 +23,9 @@ pub struct Bundle {
     pub tilec: String,
     /// Of PTX each, for one target; earlier ones are preferred.
     pub artifacts: Vec<Artifact>,
+    /// What tuning found: which artifact is the fastest for which shapes on which GPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
 }
 
 /// Why a file is no bundle.

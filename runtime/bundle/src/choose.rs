@@ -1,7 +1,10 @@
-//! Which of a bundle's artifacts runs some arguments on some target.
+//! Which of a bundle's artifacts runs some arguments on some device: the one that tuning found to be the fastest for their like,
+//! else the first that suits.
 
-use tilec_host::{Arguments, Launch, RuntimeError, bind};
-use tilec_vocab::Artifact;
+use std::fmt;
+
+use tilec_host::{Arguments, DeviceInfo, Launch, RuntimeError, bind, bucket};
+use tilec_vocab::{Artifact, Record};
 
 use crate::bundle::{Bundle, target};
 use crate::outputs::make_outputs;
@@ -14,10 +17,71 @@ pub struct Chosen<'a> {
     pub artifact: &'a Artifact,
     /// The arguments, checked, with outputs made for those that nobody gave.
     pub launch: Launch,
+    /// Why it comes where it does.
+    pub because: Choice,
+}
+
+/// Why a launch has the knobs it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A tuning record has them.
+    Record {
+        /// When it was made.
+        date: String,
+        /// The shapes it holds for.
+        bucket: String,
+        /// The GPU and driver it was made on, where that is another driver.
+        other: Option<String>,
+    },
+    /// It is the bundle's first that suits, and there is no record for these shapes.
+    Order {
+        /// The shapes.
+        bucket: String,
+    },
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Record { date, bucket, other } => {
+                write!(f, "the tuning record of {date} for {bucket}")?;
+                other.as_ref().map_or(Ok(()), |device| write!(f, ", made on {device}"))
+            }
+            Choice::Order { bucket } => {
+                write!(f, "the bundle's order: it has no tuning record for {bucket}")
+            }
+        }
+    }
+}
+
+impl Choice {
+    /// The better, the less.
+    fn rank(&self) -> u8 {
+        match self {
+            Choice::Record { other: None, .. } => 0,
+            Choice::Record { other: Some(_), .. } => 1,
+            Choice::Order { .. } => 2,
+        }
+    }
+
+    fn bucket(&self) -> &str {
+        match self {
+            Choice::Record { bucket, .. } | Choice::Order { bucket } => bucket,
+        }
+    }
+}
+
+/// Which of the artifacts that suit are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    /// What cannot be the best is left out without a look at the arguments.
+    Best,
 }
 
 impl Bundle {
-    /// Every artifact that suits, best first.
+    /// Every artifact that suits, best first: what a record names, then in the bundle's order. `wanted` is the target that
+    /// the device takes code for.
     ///
     /// # Errors
     ///
@@ -27,17 +91,34 @@ impl Bundle {
         kernel: Option<&str>,
         args: &Arguments,
         wanted: &str,
+        device: &DeviceInfo,
     ) -> Result<Vec<Chosen<'_>>, RuntimeError> {
-        self.suiting(kernel, args, wanted, usize::MAX)
+        self.suiting(kernel, args, (wanted, device), Wanted::All)
     }
 
-    /// As [`Bundle::fitting`], the first `most` of them.
-    fn suiting(
+    /// The best artifact that suits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bundle::fitting`].
+    pub fn choose(
         &self,
         kernel: Option<&str>,
         args: &Arguments,
         wanted: &str,
-        most: usize,
+        device: &DeviceInfo,
+    ) -> Result<Chosen<'_>, RuntimeError> {
+        // There is one, or an error.
+        let mut found = self.suiting(kernel, args, (wanted, device), Wanted::Best)?;
+        Ok(found.swap_remove(0))
+    }
+
+    fn suiting(
+        &self,
+        kernel: Option<&str>,
+        args: &Arguments,
+        (wanted, device): (&str, &DeviceInfo),
+        which: Wanted,
     ) -> Result<Vec<Chosen<'_>>, RuntimeError> {
         let name = match (kernel, self.kernels().as_slice()) {
             (Some(name), known) if known.contains(&name) => name,
@@ -52,45 +133,69 @@ impl Bundle {
                 return Err(RuntimeError::Tensor(text));
             }
         };
-        let (mut found, mut reason) = (Vec::new(), None);
+        let kind = device.kind();
+        let (mut found, mut reason) = (Vec::<Chosen<'_>>::new(), None);
         for (number, artifact) in self.artifacts.iter().enumerate() {
             if artifact.contract.kernel != name || target(artifact) != Some(wanted) {
                 continue;
             }
-            if found.len() == most {
-                break;
+            let best = found.iter().min_by_key(|chosen| chosen.because.rank());
+            if let (Wanted::Best, Some(best)) = (which, best) {
+                let bucket = best.because.bucket();
+                if self.because(artifact, bucket, &kind).rank() >= best.because.rank() {
+                    continue;
+                }
             }
             let mut args = args.clone();
             let bound = make_outputs(&artifact.contract, &mut args)
                 .and_then(|_| bind(&artifact.contract, &args));
             match bound {
-                Ok(launch) => found.push(Chosen { number, artifact, launch }),
+                Ok(launch) => {
+                    let bucket = bucket::of(&bucket::numbers(&launch));
+                    let because = self.because(artifact, &bucket, &kind);
+                    found.push(Chosen { number, artifact, launch, because });
+                }
                 Err(error) => reason = reason.or(Some(error)),
             }
         }
-        if !found.is_empty() {
-            return Ok(found);
+        if found.is_empty() {
+            return Err(reason.unwrap_or_else(|| {
+                let known = self.targets().join(", ");
+                let text = format!("the bundle has no `{name}` for {wanted}; it is for {known}");
+                RuntimeError::Tensor(text)
+            }));
         }
-        Err(reason.unwrap_or_else(|| {
-            let known = self.targets().join(", ");
-            let text = format!("the bundle has no `{name}` for {wanted}; it is for {known}");
-            RuntimeError::Tensor(text)
-        }))
+        // A stable sort: the bundle's order where nothing else is known.
+        found.sort_by_key(|chosen| chosen.because.rank());
+        Ok(found)
     }
 
-    /// The best artifact that suits.
-    ///
-    /// # Errors
-    ///
-    /// As [`Bundle::fitting`].
-    pub fn choose(
-        &self,
-        kernel: Option<&str>,
-        args: &Arguments,
-        wanted: &str,
-    ) -> Result<Chosen<'_>, RuntimeError> {
-        // There is one, or an error.
-        let mut found = self.suiting(kernel, args, wanted, 1)?;
-        Ok(found.swap_remove(0))
+    /// What speaks for an artifact at shapes of this bucket on a device of this kind.
+    fn because(&self, artifact: &Artifact, bucket: &str, kind: &str) -> Choice {
+        let of = |same: fn(&str, &str) -> bool| {
+            self.records.iter().find(|record| {
+                record.bucket == bucket
+                    && same(&record.device, kind)
+                    && record.is_of(&artifact.contract.kernel, &artifact.specialisation)
+            })
+        };
+        let choice = |record: &Record, other| Choice::Record {
+            date: record.date.clone(),
+            bucket: bucket.to_owned(),
+            other,
+        };
+        match of(|a, b| a == b) {
+            Some(record) => choice(record, None),
+            None => match of(|a, b| without_driver(a) == without_driver(b)) {
+                Some(record) => choice(record, Some(record.device.clone())),
+                None => Choice::Order { bucket: bucket.to_owned() },
+            },
+        }
     }
+}
+
+/// The kind of a GPU without its driver's version, which ends it: another driver makes other code of the same PTX, but most often
+/// the same setting the fastest.
+fn without_driver(kind: &str) -> &str {
+    kind.rsplit_once(" CUDA ").map_or(kind, |(gpu, _)| gpu)
 }

@@ -220,7 +220,7 @@ fn kernel(name: &str, ty: &str, settings: &[&Artifact]) -> Result<String, String
         );
     }
     let mut text = format!(
-        "\n/// Arguments of `{name}`. Settings, of which the first that suits is taken:\n///\n"
+        "\n/// Arguments of `{name}`. Settings, of which a tuning record's is taken, else the first that suits:\n///\n"
     );
     let tell = |artifact: &&Artifact| {
         let target = target(artifact).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Launching kernels that were compiled elsewhere: no compiler, no LLVM.
 //!
 //! A [`Bundle`] is one file with PTX for some kernels, each for some bindings of its generics, some knobs and some targets, and
-//! with the contracts that launches are checked against. [`Bundle::choose`] takes the first that suits the arguments; a
-//! device of `tilec-cuda` or `tilec-sim` loads it like any artifact. `tilec build` writes bundles, `tilec-run` runs them.
+//! with the contracts that launches are checked against. [`Bundle::choose`] takes the one that a tuning record in it
+//! names for the arguments' shapes and the GPU, else the first that suits; a device of `tilec-cuda` or `tilec-sim` loads it like any artifact. `tilec build` writes bundles, `tilec-run` runs them.
 //!
 //! A [`Session`] is a bundle on a device, for programs that launch its kernels again and again; [`embed`] puts a bundle into a
 //! program at its build, with a type for the arguments of each kernel.
@@ -38,7 +38,7 @@ pub use bundle::{Bundle, Fault};
 pub use tilec_vocab::DType;
 #[cfg(feature = "launch")]
 pub use {
-    choose::Chosen,
+    choose::{Choice, Chosen},
     outputs::make_outputs,
     place::{AnyDevice, AnyKernel},
     session::{OpenError, Ready, Session},

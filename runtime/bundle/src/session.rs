@@ -7,7 +7,7 @@ use thiserror::Error;
 use tilec_cuda::CudaKernel;
 use tilec_host::{Arguments, Launch, Place, RuntimeError, launch};
 
-use crate::{AnyDevice, AnyKernel, Bundle, Fault};
+use crate::{AnyDevice, AnyKernel, Bundle, Choice, Fault};
 
 /// A bundle on a device.
 pub struct Session {
@@ -32,6 +32,7 @@ pub enum OpenError {
 pub struct Ready {
     kernel: AnyKernel,
     launch: Launch,
+    because: Choice,
 }
 
 impl Session {
@@ -56,14 +57,19 @@ impl Session {
         &self.device
     }
 
-    /// Checks arguments, and loads the first setting of the kernel that suits them. Tensors of the host are copied at each
+    /// Checks arguments, and loads the setting of the kernel that a tuning record has for them, else the first that suits. Tensors of the host are copied at each
     /// run; if one lies on the GPU, all have to, and nothing is copied.
     ///
     /// # Errors
     ///
     /// No setting suits the arguments: why the first does not. The device cannot load it.
     pub fn ready(&self, kernel: &str, args: &Arguments) -> Result<Ready, RuntimeError> {
-        let chosen = self.bundle.choose(Some(kernel), args, self.device.target())?;
+        let chosen = self.bundle.choose(
+            Some(kernel),
+            args,
+            self.device.target(),
+            &self.device.device().info(),
+        )?;
         let resident = chosen.launch.tensors().any(|(_, tensor, _)| tensor.place() != Place::Host);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (chosen.number, resident);
@@ -75,7 +81,7 @@ impl Session {
                 kernel
             }
         };
-        Ok(Ready { kernel, launch: chosen.launch })
+        Ok(Ready { kernel, launch: chosen.launch, because: chosen.because })
     }
 }
 
@@ -92,6 +98,11 @@ impl Ready {
     /// The arguments as they were checked.
     pub fn launch(&self) -> &Launch {
         &self.launch
+    }
+
+    /// Why it has the knobs it has.
+    pub fn because(&self) -> &Choice {
+        &self.because
     }
 
     /// The kernel, where it is a GPU's: for [`CudaKernel::prepare`] and [`CudaKernel::stay`].

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use kernels::{add, code, sum};
-use tilec_runtime::{Bundle, Fault};
-use tilec_vocab::{Artifact, Cubin, ParamKind, Payload};
+use tilec_runtime::{Bundle, Choice, Fault, Session};
+use tilec_vocab::{Artifact, Cubin, ParamKind, Payload, Record};
 
 fn bundle(artifacts: Vec<Artifact>) -> Bundle {
-    Bundle { tilec: "0.0.0".to_owned(), artifacts }
+    Bundle { tilec: "0.0.0".to_owned(), artifacts, records: Vec::new() }
 }
 
 #[test]
@@ -76,12 +76,22 @@ fn what_no_device_could_trust_is_refused() {
 
 /// `tilec-run` in a folder with a bundle and the fake driver.
 fn run(args: &[&str], plan: &str) -> (i32, String) {
-    let folder = tempfile::tempdir().expect("a folder");
     let mut with_cubin = add();
     let cubin = tilec_fakecuda::cubin(&kernels::product());
     code(&mut with_cubin).cubin = Some(Cubin(cubin));
-    for (name, artifacts) in [("two", vec![add(), sum()]), ("cubin", vec![with_cubin])] {
-        let bytes = bundle(artifacts).encode().expect("bytes");
+    let (two, cubin) = (bundle(vec![add(), sum()]), bundle(vec![with_cubin]));
+    run_with(&[("two", two), ("cubin", cubin)], args, plan)
+}
+
+/// The same with one bundle, `it.tilepack`.
+fn run_one(bundle: Bundle, args: &[&str]) -> (i32, String) {
+    run_with(&[("it", bundle)], args, "")
+}
+
+fn run_with(bundles: &[(&str, Bundle)], args: &[&str], plan: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bundle) in bundles {
+        let bytes = bundle.encode().expect("bytes");
         std::fs::write(folder.path().join(name).with_extension("tilepack"), bytes).expect("a file");
     }
     tilec_fakecuda::install(folder.path()).expect("the library is built");
@@ -143,6 +153,105 @@ fn a_cubin_is_preferred_where_the_device_runs_it() {
     }
     let (code, text) = run(ADD, "");
     assert!(code == 0 && text.contains("  from PTX\n"), "{text}");
+}
+
+const FAKE: &str = "cuda Fake A100 (PTX simulator) x108 sm_80 CUDA 12.4";
+
+/// What tuning found for `add` at `n=512` on a device.
+fn record(device: &str, knob: i64) -> Record {
+    Record {
+        schema: Record::SCHEMA.to_owned(),
+        kernel: "add".to_owned(),
+        bucket: "n=512".to_owned(),
+        shape: [("n".to_owned(), 300)].into(),
+        types: String::new(),
+        consts: "D=8".to_owned(),
+        knobs: [("BN".to_owned(), knob)].into(),
+        time_ns: 1,
+        default_ns: None,
+        tried: 2,
+        code: String::new(),
+        device: device.to_owned(),
+        compiler: "0.0.0".to_owned(),
+        date: "yesterday".to_owned(),
+    }
+}
+
+/// Two settings of `add`, of which the first leaves the addition out: to tell which was launched.
+fn tuned(records: &[Record]) -> Bundle {
+    let setting = |knob: i64| {
+        let mut artifact = add();
+        artifact.specialisation.ints = [("BN".to_owned(), knob), ("D".to_owned(), 8)].into();
+        artifact
+    };
+    let (mut first, second) = (setting(64), setting(128));
+    code(&mut first).text = kernels::product();
+    Bundle { records: records.to_vec(), ..bundle(vec![first, second]) }
+}
+
+#[test]
+fn a_launch_takes_the_setting_that_tuning_found_and_says_so() {
+    let (other_driver, other_gpu) = (FAKE.replace("12.4", "13.0"), FAKE.replace("108", "56"));
+    let order = "knobs by the bundle's order: it has no tuning record for n=512\n";
+    let record_128 = record(FAKE, 128);
+    let other_type = Record { types: "T=f16".to_owned(), ..record_128.clone() };
+    for (records, size, values, why) in [
+        (
+            vec![record_128.clone()],
+            300,
+            "2.00000 3.00000",
+            "knobs by the tuning record of yesterday for n=512\n",
+        ),
+        (vec![record_128.clone()], 600, "2.00000 2.00000", "it has no tuning record for n=1024\n"),
+        (
+            vec![record(FAKE, 64)],
+            300,
+            "2.00000 2.00000",
+            "the tuning record of yesterday for n=512\n",
+        ),
+        // Another driver's is better than none, this driver's better than another's.
+        (
+            vec![record(&other_driver, 128)],
+            300,
+            "2.00000 3.00000",
+            "for n=512, made on cuda Fake A100",
+        ),
+        (vec![record(&other_driver, 64), record_128], 300, "2.00000 3.00000", "for n=512\n"),
+        (vec![record(&other_gpu, 128)], 300, "2.00000 2.00000", order),
+        // There is no such setting; it is code for something else.
+        (vec![record(FAKE, 256)], 300, "2.00000 2.00000", order),
+        (vec![other_type], 300, "2.00000 2.00000", order),
+        (vec![], 300, "2.00000 2.00000", order),
+    ] {
+        let (x, y) = (format!("x=arange({size})"), format!("y=ones({size})"));
+        let (code, text) = run_one(tuned(&records), &["it.tilepack", &x, &y, "scale=2.0"]);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains(why) && text.contains(values), "{why}, {values} in\n{text}");
+    }
+}
+
+#[test]
+fn a_session_says_whose_knobs_it_took() {
+    let n = 300;
+    let mut args = tilec_runtime::Arguments::new();
+    let x = tilec_runtime::Tensor::from_f64s(tilec_runtime::DType::F32, &[n], &[1.0; 300]);
+    let x = x.expect("a tensor");
+    for name in ["x", "y"] {
+        args.insert(name, &x);
+    }
+    args.insert("scale", 2.0);
+    let open = |bundle: &Bundle| {
+        Session::open(&bundle.encode().expect("bytes"), "sim").expect("a simulator")
+    };
+    let kind = open(&tuned(&[])).device().device().info().kind();
+    for (records, value) in [(vec![record(&kind, 128)], 3.0), (Vec::new(), 2.0)] {
+        let session = open(&tuned(&records));
+        let ready = session.ready("add", &args).expect("a launch");
+        ready.run().expect("runs");
+        let (_, o, _) = ready.launch().tensors().find(|(_, _, written)| *written).expect("o");
+        assert_eq!(o.to_f64s().expect("values"), [value; 300]);
+        assert_eq!(matches!(ready.because(), Choice::Record { .. }), !records.is_empty());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tilec_runtime::{Bundle, DType, embed};
 use tilec_vocab::{Artifact, ParamKind};
 
 fn module(artifacts: Vec<Artifact>) -> Result<String, String> {
-    let bundle = Bundle { tilec: "0.0.0\nfn".to_owned(), artifacts };
+    let bundle = Bundle { tilec: "0.0.0\nfn".to_owned(), artifacts, records: Vec::new() };
     embed::module(&bundle, Path::new("/a b/\"two\".tilepack")).map_err(|error| error.to_string())
 }
 

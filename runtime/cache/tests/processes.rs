@@ -65,6 +65,20 @@ fn a_child_plays_its_role() {
             let made = cache.get_or_make(&key(1), &mut |warning| panic!("{warning}"), make);
             assert_eq!(made.expect("made"), payload(1, 7));
         }
+        "make own" => {
+            let n = std::process::id() as usize;
+            let made = cache.get_or_make(&key(n), &mut |warning| panic!("{warning}"), || {
+                Ok::<_, ()>(payload(0, n))
+            });
+            assert_eq!(made, Ok(payload(0, n)));
+        }
+        // Where no file can grow.
+        "make on a full disk" => {
+            let mut warnings = 0;
+            let make = || Ok::<_, ()>(payload(1, 7));
+            let made = cache.get_or_make(&key(1), &mut |_| warnings += 1, make);
+            assert_eq!((made, warnings), (Ok(payload(1, 7)), 1));
+        }
         other => panic!("no role {other}"),
     }
 }
@@ -96,6 +110,7 @@ fn writers_killed_at_any_point_leave_whole_entries() {
             hits += usize::from(whole(&cache, n));
         }
     }
+    println!("{} writers killed, {hits} entries read, all whole", 4 * rounds());
     assert!(hits > rounds() * KEYS / 2, "the writers hardly wrote: {hits} hits");
     let listed = cache.list().expect("a list");
     assert!(listed.iter().all(|entry| entry.content.is_ok()), "{listed:?}");
@@ -125,11 +140,39 @@ fn processes_that_want_one_entry_make_it_once() {
 }
 
 #[test]
+fn processes_that_want_entries_of_their_own_all_get_them() {
+    let folder = TempDir::new().expect("a folder");
+    let root = folder.path().join("cache");
+    Cache::open(&root).expect("a cache");
+    let mut makers: Vec<Child> = (0..64).map(|_| start("make own", &root)).collect();
+    assert!(makers.iter_mut().all(|maker| maker.wait().expect("waited for").success()));
+    assert_eq!(Cache::open(&root).expect("a cache").list().expect("a list").len(), 64);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_a_warning_and_what_was_there_stays() {
+    let folder = TempDir::new().expect("a folder");
+    let root = folder.path().join("cache");
+    let cache = Cache::open(&root).expect("a cache");
+    cache.put(&key(2), &payload(2, 7)).expect("stored");
+    let program = std::env::current_exe().expect("this program");
+    // The shell hands on both: files that end where they begin, and that to write one is no reason to die.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" --exact a_child_plays_its_role";
+    let mut child = Command::new("sh");
+    child.args(["-c", script]).arg(program).stdout(Stdio::null()).stderr(Stdio::null());
+    let ended = child.env(ROLE, "make on a full disk").env(ROOT, &root).status();
+    assert!(ended.expect("a process").success());
+    assert!(whole(&cache, 2) && !whole(&cache, 1));
+    assert_eq!(cache.list().expect("a list").len(), 1);
+}
+
+#[test]
 fn readers_do_not_mind_who_clears() {
     let folder = TempDir::new().expect("a folder");
     let root = folder.path().join("cache");
     let cache = Cache::open(&root).expect("a cache").with_max_bytes(300_000);
-    let mut readers: Vec<Child> = (0..8).map(|_| start("read", &root)).collect();
+    let mut readers: Vec<Child> = (0..16).map(|_| start("read", &root)).collect();
     for turn in 0.. {
         cache.put(&key(turn % KEYS), &payload(turn % KEYS, turn)).expect("stored");
         if turn % 10 == 9 {

@@ -1,17 +1,18 @@
 //! Which knobs a launch takes when nobody set any: a tuning record, on a GPU what the model expects to be fastest of what
-//! fits, else the first choice of each.
+//! fits, on the CPU larger blocks of the grid where those pay, else the first choice of each.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tilec_driver::CompileError;
-use tilec_host::{Arguments, CodeKey, CodeStore, DeviceInfo, Launch, RuntimeError, gpu};
+use tilec_host::{Arguments, CodeKey, CodeStore, DeviceInfo, RuntimeError};
 use tilec_ir::{Kernel, Module, Tile};
 use tilec_model::Gpu;
 use tilec_ptx::KNOBS;
-use tilec_tune::{GpuLaunch, Knobs, bucket, candidates, gpu_candidates, model, rank, show};
+use tilec_tune::{GpuLaunch, Knobs, candidates, gpu_candidates, model, rank, show};
 use tilec_vocab::Artifact;
 
+use crate::blocks;
 use crate::failure::Failure;
 use crate::output::{self, Talk};
 use crate::prepare::{Prepared, prepare};
@@ -81,32 +82,24 @@ pub fn choose(
     Ok(Hinted { prepared, gpu })
 }
 
-/// The GPU that a device is, or stands for.
-pub fn gpu_of(device: &DeviceInfo) -> Option<&'static Gpu> {
-    let target = device.features.iter().find(|feature| feature.starts_with("sm_"))?;
-    Gpu::like(&device.model, target)
+/// What code for a device is made for, if it is a GPU.
+pub fn target_of(device: &DeviceInfo) -> Option<&str> {
+    device.features.iter().map(String::as_str).find(|feature| feature.starts_with("sm_"))
 }
 
-/// Bytes of the tensors of a launch, each element once.
-pub fn tensor_bytes(launch: &Launch) -> u64 {
-    let bytes = |(_, tensor, _): (&str, &tilec_host::Tensor, bool)| {
-        (tensor.len() * tensor.dtype().size_bytes()) as u64
-    };
-    launch.tensors().map(bytes).sum()
+/// The GPU that a device is, or stands for.
+pub fn gpu_of(device: &DeviceInfo) -> Option<&'static Gpu> {
+    Gpu::like(&device.model, target_of(device)?)
 }
 
 /// The model's choice for a launch on a GPU. A kernel without a `tune` clause keeps the usual knobs if they fit.
 fn modelled(kernel: &Kernel, prepared: &Prepared, at: &At<'_>) -> Option<Knobs> {
+    if let Some(knobs) = blocks::larger(kernel, prepared, at.device) {
+        at.talk.detail(format!("knobs {}, the largest blocks that suit the CPU", show(&knobs)));
+        return Some(knobs);
+    }
     let gpu = gpu_of(at.device)?;
-    let names = bucket::numbers(&prepared.launch);
-    let launch = GpuLaunch {
-        kernel,
-        binding: &prepared.binding,
-        facts: &gpu::facts(&prepared.launch.args().args),
-        names: &names,
-        tensor_bytes: tensor_bytes(&prepared.launch),
-        gpu,
-    };
+    let launch = GpuLaunch::new(kernel, &prepared.binding, &prepared.launch, gpu);
     let mut make = || -> Result<Vec<u8>, RuntimeError> {
         let chosen = best(&launch)
             .map_err(|why| RuntimeError::Device { device: at.device.name.clone(), message: why })?;
@@ -121,7 +114,7 @@ fn modelled(kernel: &Kernel, prepared: &Prepared, at: &At<'_>) -> Option<Knobs> 
             ("gpu", gpu.name.to_owned()),
             ("specialisation", prepared.binding.to_string()),
             ("facts", format!("{:?}", launch.facts)),
-            ("shape", show(&names)),
+            ("shape", show(&launch.names)),
         ],
     };
     let bytes = match at.store {
@@ -158,15 +151,11 @@ pub fn own_knobs(
     if let Some(record) = records::for_launch(kernel, prepared, device, talk) {
         return Some(own(record.knobs));
     }
+    if let Some(knobs) = blocks::larger(kernel, prepared, device) {
+        return Some(knobs);
+    }
     let declared = candidates(kernel, &Knobs::new()).ok()?;
-    let launch = GpuLaunch {
-        kernel,
-        binding: &prepared.binding,
-        facts: &gpu::facts(&prepared.launch.args().args),
-        names: &bucket::numbers(&prepared.launch),
-        tensor_bytes: tensor_bytes(&prepared.launch),
-        gpu: gpu_of(device)?,
-    };
+    let launch = GpuLaunch::new(kernel, &prepared.binding, &prepared.launch, gpu_of(device)?);
     [2, 1].into_iter().find_map(|stages| {
         let usual = [("warps".to_owned(), 4), ("stages".to_owned(), stages)].into();
         let all = gpu_candidates(&declared, &usual);

@@ -4,6 +4,7 @@
 //! a file under `verbs/`.
 
 mod bench;
+mod blocks;
 mod call;
 mod cli;
 mod counts;

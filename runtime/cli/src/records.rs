@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tilec_cache::{Cache, CacheError, default_root};
-use tilec_host::DeviceInfo;
+use tilec_host::{DeviceInfo, bucket};
 use tilec_ir::{GenericKind, Kernel};
-use tilec_tune::{Record, Site, bucket, find, shipped, show};
+use tilec_tune::{Site, find, shipped, show};
+use tilec_vocab::{Record, Specialisation};
 
 use crate::output::Talk;
 use crate::prepare::Prepared;
@@ -28,14 +29,7 @@ pub fn for_launch(
         return None;
     }
     let bucket = bucket::of(&bucket::numbers(&prepared.launch));
-    let cache = match default_root().and_then(Cache::open_existing) {
-        Ok(cache) => cache,
-        Err(CacheError::NoPlace) => None,
-        Err(error) => {
-            talk.say(format!("warning: {error}"));
-            None
-        }
-    };
+    let cache = cache(talk);
     let site = Site::new(kernel, &prepared.binding, &bucket, device);
     let mut warn = |text: String| talk.say(format!("warning: {text}"));
     let own = cache.and_then(|cache| find(&cache, &site, &mut warn));
@@ -52,6 +46,23 @@ pub fn for_launch(
     let (knobs, date) = (show(&record.knobs), &record.date);
     talk.detail(format!("knobs {knobs} from the tuning record of {date}{whose} for {bucket}"));
     Some(record)
+}
+
+/// The records of any GPU and any shape for code of this kernel under this binding.
+pub fn of_gpus(kernel: &Kernel, binding: &Specialisation, talk: Talk) -> Vec<Record> {
+    tilec_tune::of_gpus(cache(talk).as_ref(), &came_with_us(), kernel, binding)
+}
+
+/// The cache, if there is one that can be used.
+fn cache(talk: Talk) -> Option<Cache> {
+    match default_root().and_then(Cache::open_existing) {
+        Ok(cache) => cache,
+        Err(CacheError::NoPlace) => None,
+        Err(error) => {
+            talk.say(format!("warning: {error}"));
+            None
+        }
+    }
 }
 
 /// The records that came with the program.

@@ -37,14 +37,7 @@ pub fn sheet(
     gpu: &'static Gpu,
     fixed: &Knobs,
 ) -> Result<Sheet, Failure> {
-    let launch = GpuLaunch {
-        kernel,
-        binding,
-        facts: &tilec_ptx::usual_facts(kernel),
-        names: &shape.names,
-        tensor_bytes,
-        gpu,
-    };
+    let launch = GpuLaunch::without_arguments(kernel, binding, &shape.names, tensor_bytes, gpu);
     let declared = candidates(kernel, fixed).unwrap_or_default();
     let all = gpu_candidates(&declared, fixed);
     let best = rank(&launch, &all).into_iter().next();
@@ -139,18 +132,16 @@ impl Sheet {
     }
 
     /// What the model takes for granted: name, value, source.
-    fn constants(&self) -> [(&'static str, f64, &'static str); 13] {
+    fn constants(&self) -> [(&'static str, f64, &'static str); 14] {
         const SHEET: &str = "NVIDIA's data sheet or white paper";
         const GUIDE: &str = "CUDA C++ Programming Guide, throughput of arithmetic instructions";
         const AMPERE: &str = "arXiv 2208.11174, of an A100";
         let gpu = self.gpu;
-        let mma = match gpu.target {
-            "sm_90" => "the sheet's dense peak x 0.63 (arXiv 2501.12084: mma.sync on Hopper)",
-            _ => "the sheet's dense peak",
-        };
+        const PEAK: &str = "the sheet's dense peak";
         [
-            ("mma FLOP/clock/SM, 16 bits", gpu.half_flops, mma),
-            ("mma FLOP/clock/SM, tf32", gpu.tf32_flops, mma),
+            ("tensor FLOP/clock/SM, 16 bits", gpu.half_flops, PEAK),
+            ("tensor FLOP/clock/SM, tf32", gpu.tf32_flops, PEAK),
+            ("share of it that mma reaches", gpu.mma_share, "arXiv 2501.12084, of an H100"),
             ("f32 lanes", gpu.fp32_lanes, GUIDE),
             ("lanes for integers, comparisons", gpu.alu_lanes, GUIDE),
             ("lanes for exponentials", gpu.sfu_lanes, GUIDE),

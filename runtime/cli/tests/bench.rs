@@ -103,8 +103,11 @@ fn the_simulator_counts_rows() {
         assert!(counted["global_sectors"].as_u64() >= counted["global_ideal"].as_u64(), "{step}");
         assert!(step["expected"]["time_ns"].as_f64() > Some(0.0), "{step}");
     }
+    let fraction = row["limits"]["fraction"].as_f64();
+    assert!(fraction > Some(0.0) && fraction < Some(1.0), "{row}");
     let ran = folder.run(&args);
     assert!(ran.stdout.contains("warp instr") && ran.stdout.contains("model of a100"), "{ran:?}");
+    assert!(ran.stdout.contains("% of "), "{ran:?}");
 }
 
 #[test]
@@ -125,6 +128,15 @@ fn a_gpu_has_times_by_its_own_clock() {
     assert_eq!((&row["status"], &json["device"]), (&"ok".into(), &"cuda:0".into()), "{row}");
     let log = std::fs::read_to_string(folder.path("log")).expect("the driver's log");
     assert!(log.contains("cuEventElapsedTime"), "times are those of events: {log}");
+    // The stand-in says that it is an A100, which would take longer for so many bytes than for so few operations.
+    let limits = &row["limits"];
+    assert_eq!(json["limits_of"], "NVIDIA A100 SXM 80 GB", "{json}");
+    assert_eq!(limits["bound"], "memory", "{row}");
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let bytes = number(&row["bytes"]);
+    assert_eq!(number(&limits["limit_ns"]), bytes / 2039.0, "{row}");
+    let fraction = bytes / 2039.0 / number(&row["mean_ns"]);
+    assert_eq!(number(&limits["fraction"]), fraction, "{row}");
 }
 
 /// A page that any parser of XML takes, that fetches nothing, and that has every row.
@@ -209,6 +221,7 @@ fn a_small_row_is_checked_and_timed() {
     assert_eq!(status, ["ok", "out-of-memory", "skipped", "failed"], "{json}");
     let row = &rows(&json)[0];
     assert_eq!(row["flops_exact"], 4 * 2 * 32 * (100 * 101 / 2), "{row}");
+    assert_eq!(row["limits"], Value::Null, "of a CPU nothing is known: {row}");
     assert!(row["spec_cases"].as_u64() > Some(0) && row["launches"].as_u64() >= Some(3), "{row}");
     let time = |name: &str| row[name].as_f64().expect("a time");
     assert!(0.0 < time("p10_ns") && time("p10_ns") <= time("median_ns"), "{row}");

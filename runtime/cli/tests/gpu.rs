@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use support::{Folder, Ran};
-use tilec_host::{Arguments, Device, Tensor, launch};
-use tilec_runtime::{Bundle, embed};
+use tilec_host::{Arguments, Device, DeviceInfo, Tensor, launch};
+use tilec_runtime::{Bundle, Choice, embed};
 use tilec_sim::{Options, SimDevice};
 use tilec_vocab::{DType, Payload};
 
@@ -134,6 +134,83 @@ fn the_simulator_counts() {
 }
 
 #[test]
+fn a_file_of_several_kernels_is_packed_whole() {
+    let folder = Folder::new();
+    folder.write(
+        "two.tile",
+        "kernel double<T: float>(x: &T[M], y: &mut T[M])\ntune BM in [64, 32]\n\
+         grid m in M by BM { y[m] = x[m] + x[m]; }\n\
+         kernel negate(x: &f32[M], y: &mut f32[M])\ngrid m in M by 64 { y[m] = 0.0 - x[m]; }\n",
+    );
+    let build = |words: &[&str]| {
+        folder.run(&[&["build", "two.tile", "-o", "two.tilepack", "--json"], words].concat())
+    };
+    let ran = build(&["T=f16,f32", "BM=64"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let json = ran.json();
+    let rows = json["rows"].as_array().expect("rows");
+    let of = |row: &serde_json::Value| (row["kernel"].clone(), row["specialisation"].clone());
+    let wanted = [("double", "T=f16 BM=64"), ("double", "T=f32 BM=64"), ("negate", "")];
+    let wanted = wanted.map(|(kernel, settings)| (kernel.into(), settings.into()));
+    assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), wanted);
+    let bundle = Bundle::read(&folder.path("two.tilepack")).expect("a bundle");
+    assert_eq!(bundle.kernels(), ["double", "negate"]);
+    assert_eq!(build(&["-k", "negate"]).json()["rows"].as_array().map(Vec::len), Some(1));
+    let ran = build(&["T=f16", "BX=64"]);
+    assert!(ran.code == 2 && ran.stderr.contains("no generic parameter `BX`"), "{ran:?}");
+}
+
+/// What was tuned on a GPU is built, and a launch there takes it.
+#[test]
+fn a_bundle_has_what_tuning_found() {
+    let folder = Folder::new();
+    let tune = ["tune", "add.tile", "x=arange(300):f32", "y=ones(300)", "--device", "cuda"];
+    let tune = [&tune[..], &["--budget", "2s", "--limit", "60s", "--json"]].concat();
+    let tuned = with_driver(&folder, &tune, "");
+    assert_eq!(tuned.code, 0, "{tuned:?}");
+    let record = tuned.json()["record"].clone();
+    let build = |words: &[&str]| {
+        let file = ["build", "add.tile", "-o", "add.tilepack", "--json"];
+        folder.run(&[&file[..], words].concat()).json()["rows"].as_array().expect("rows").clone()
+    };
+    // Of sm_80, where it was tuned, one setting more; of other targets, types, and where a knob is given, none.
+    let rows = build(&["T=f32,f16", "--target", "sm_80,sm_90"]);
+    let tuned_for = |row: &serde_json::Value| row["tuned_for"].as_array().map_or(0, Vec::len);
+    let found: Vec<_> = rows.iter().filter(|row| tuned_for(row) > 0).collect();
+    assert_eq!((rows.len(), found.len()), (5, 1), "{rows:?}");
+    assert_eq!(found[0]["target"], "sm_80");
+    let is_set = |(name, value): (&String, &serde_json::Value)| {
+        let specialisation = found[0]["specialisation"].as_str().unwrap_or_default();
+        specialisation.split(' ').any(|word| word == format!("{name}={value}"))
+    };
+    assert!(record["knobs"].as_object().expect("knobs").iter().all(is_set), "{record} {found:?}");
+    assert_eq!(
+        found[0]["tuned_for"][0],
+        format!("N=512 on {}", record["device"].as_str().expect("a name"))
+    );
+
+    let bundle = Bundle::read(&folder.path("add.tilepack")).expect("a bundle");
+    let gpu = DeviceInfo {
+        name: "cuda:0".to_owned(),
+        model: "Fake A100 (PTX simulator)".to_owned(),
+        units: 108,
+        features: vec!["sm_80".to_owned(), "CUDA 12.4".to_owned()],
+    };
+    let because = |n: i64| {
+        let x = Tensor::from_f64s(DType::F32, &[n], &vec![1.5; n as usize]).expect("a tensor");
+        let mut args = Arguments::new();
+        args.insert("x", &x);
+        args.insert("y", &x);
+        bundle.choose(None, &args, "sm_80", &gpu).expect("a setting").because
+    };
+    assert!(matches!(because(400), Choice::Record { other: None, .. }), "{:?}", because(400));
+    assert!(matches!(because(600), Choice::Order { .. }), "{:?}", because(600));
+    let rows = build(&["T=f32", "BN=256"]);
+    assert_eq!((rows.len(), tuned_for(&rows[0])), (1, 0), "{rows:?}");
+    assert!(Bundle::read(&folder.path("add.tilepack")).expect("a bundle").records.is_empty());
+}
+
+#[test]
 fn what_is_built_runs_without_a_compiler() {
     let folder = Folder::new();
     let build = |words: &[&str]| folder.run(&[&["build", "add.tile"], words].concat());
@@ -147,9 +224,9 @@ fn what_is_built_runs_without_a_compiler() {
     let mut args = Arguments::new();
     args.insert("x", &x);
     args.insert("y", x.flip(0).expect("a view"));
-    let fitting = bundle.fitting(None, &args, "sm_80").expect("two of f16");
-    assert_eq!(fitting.len(), 2);
     let device = SimDevice::new(Options::default(), None);
+    let fitting = bundle.fitting(None, &args, "sm_80", &device.info()).expect("two of f16");
+    assert_eq!(fitting.len(), 2);
     for chosen in fitting {
         assert_eq!(chosen.artifact.specialisation.dtypes["T"], DType::F16);
         let kernel = device.load(chosen.artifact).expect("loads");
@@ -157,7 +234,8 @@ fn what_is_built_runs_without_a_compiler() {
         let (_, z, _) = chosen.launch.tensors().find(|(_, _, written)| *written).expect("z");
         assert_eq!(z.to_f64s().expect("values"), [3.0; 300]);
     }
-    let error = bundle.choose(None, &args, "sm_75").map(drop).expect_err("no such target");
+    let error =
+        bundle.choose(None, &args, "sm_75", &device.info()).map(drop).expect_err("no such target");
     let wanted = "the bundle has no `vector_add` for sm_75; it is for sm_80, sm_90";
     assert_eq!(error.to_string(), wanted);
     let before = folder.list();
@@ -253,11 +331,42 @@ fn tuning_on_a_gpu_sets_the_knobs_that_every_gpu_kernel_has() {
         let set = json["knobs"][name].as_i64().expect(name);
         assert_eq!(ran.json()["specialisation"][name], set.to_string(), "{name}");
     }
-    // Nobody asked there, so the model chooses.
-    let ran = with_driver(
-        &folder,
-        &[&["run", "-v"], &["add.tile", "x=ones(9)", "y=ones(9)", "--device", "cuda"][..]].concat(),
-        "",
-    );
+    // Nobody asked there, so the model chooses; what `--pinned` says is what a run takes.
+    let call = ["add.tile", "x=ones(9)", "y=ones(9)", "--device", "cuda", "--json"];
+    let ran = with_driver(&folder, &[&["run", "-v"], &call[..]].concat(), "");
     assert!(ran.stderr.contains("by the model of a100"), "{ran:?}");
+    let pinned = with_driver(&folder, &[&["tune", "--pinned"], &call[..]].concat(), "").json();
+    assert_eq!(pinned["from"], "model", "{pinned}");
+    for (name, value) in pinned["knobs"].as_object().expect("knobs") {
+        assert_eq!(ran.json()["specialisation"][name], value.to_string(), "{name}");
+    }
+}
+
+/// Whatever a GPU does to a candidate is a row with a reason; none wins, and nothing is remembered.
+#[test]
+fn candidates_that_a_gpu_fails_are_rows_with_reasons() {
+    let call = ["tune", "add.tile", "x=arange(300):f32", "y=ones(300)", "--device", "cuda"];
+    let call = [&call[..], &["--knob", "BN=256", "--budget", "2s", "--limit", "3s"]].concat();
+    let launch_failure = "unspecified launch failure";
+    for (plan, status, why) in [
+        ("fail cuLaunchKernel * 719", "launch", launch_failure),
+        // Of the context nothing works any more.
+        ("fail cuStreamSynchronize 2 719", "launch", launch_failure),
+        ("fail cuModuleLoadDataEx * 209", "launch", "no kernel image"),
+        ("wrong cuLaunchKernel *", "wrong", "is off its spec"),
+        ("hang cuStreamSynchronize *", "hang", "no answer within 3"),
+        ("clock zero", "nonsense", ""),
+        ("clock nan", "launch", ""),
+    ] {
+        let folder = Folder::new();
+        let ran = with_driver(&folder, &call, plan);
+        assert_eq!(ran.code, 3, "{plan}: {ran:?}");
+        let rows: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("BN=256 ")).collect();
+        assert!(!rows.is_empty(), "{plan}: {ran:?}");
+        let is_one = |row: &&str| row.contains(&format!("  {status} ")) && row.contains(why);
+        assert!(rows.iter().any(is_one), "{plan}: {ran:?}");
+        assert!(rows.iter().all(|row| !row.contains("  ok")), "{plan}: {ran:?}");
+        let records = folder.run(&["cache", "ls", "--json"]).stdout;
+        assert!(!records.contains("tilec.tuning"), "{plan}: {records}");
+    }
 }

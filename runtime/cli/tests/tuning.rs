@@ -107,6 +107,34 @@ fn all_candidates_wrong_is_a_failure_and_nothing_is_stored() {
 }
 
 #[test]
+fn an_optimum_that_changed_is_reported() {
+    let folder = Folder::new();
+    folder.write("large.tile", FAULTY_AT_SIZE);
+    let tune = ["tune", "large.tile", "x=randn(9000)", "--budget", "1s"];
+    assert_eq!(on_cpu(&folder, &tune).code, 0);
+    // As if 64 had won before.
+    let path = folder.run(&["cache", "path"]).stdout;
+    let cache = tilec_cache::Cache::open(path.trim()).expect("the cache");
+    let plant = || {
+        let listed = cache.list().expect("a list");
+        let record = |key: &tilec_cache::Key| key.kind == tilec_cache::Kind::Record;
+        let found = listed.into_iter().filter_map(|entry| entry.content.ok());
+        let (key, payload) = found.into_iter().find(|(key, _)| record(key)).expect("a record");
+        let mut json: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+        json["knobs"]["BM"] = 64.into();
+        cache.put(&key, json.to_string().as_bytes()).expect("stored");
+    };
+    plant();
+    let ran = on_cpu(&folder, &[&tune[..], &["--again"]].concat());
+    assert!(ran.stdout.contains("the optimum changed: it was BM=64 on 20"), "{ran:?}");
+    plant();
+    let json = on_cpu(&folder, &[&tune[..], &["--again", "--json"]].concat()).json();
+    assert_eq!((&json["knobs"]["BM"], &json["replaced"]["BM"]), (&32.into(), &64.into()), "{json}");
+    let json = on_cpu(&folder, &[&tune[..], &["--again", "--json"]].concat()).json();
+    assert_eq!(json["replaced"], serde_json::Value::Null, "{json}");
+}
+
+#[test]
 fn pinned_times_nothing() {
     let folder = Folder::new();
     folder.write("faulty.tile", FAULTY);

@@ -5,12 +5,12 @@
 //! many threads there are.
 
 mod scratch;
+mod team;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use tilec_codegen::cpu::{Host, JitKernel, Object, emit, llvm_version};
 use tilec_host::{
     Arg, CodeKey, CodeStore, Device, DeviceInfo, Executable, LaunchArgs, RuntimeError, Scalar,
@@ -18,6 +18,7 @@ use tilec_host::{
 use tilec_vocab::{Artifact, Bug, Contract, Payload};
 
 use scratch::Scratch;
+use team::Team;
 
 const NAME: &str = "cpu";
 
@@ -27,7 +28,7 @@ const PIECES: usize = 512;
 /// This machine's processor.
 pub struct CpuDevice {
     host: Host,
-    pool: Arc<ThreadPool>,
+    team: Arc<Team>,
     store: Option<Arc<dyn CodeStore>>,
 }
 
@@ -41,11 +42,10 @@ impl CpuDevice {
     ///
     /// [`RuntimeError::Device`] if the threads cannot be started.
     pub fn new(threads: Option<usize>) -> Result<CpuDevice, RuntimeError> {
-        let builder = ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .thread_name(|n| format!("tilec-cpu-{n}"));
-        let pool = builder.build().map_err(|error| device_error(error.to_string()))?;
-        Ok(CpuDevice { host: Host::this(), pool: Arc::new(pool), store: None })
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let team = Team::new(threads.filter(|&threads| threads > 0).unwrap_or_else(cores))
+            .map_err(|error| device_error(error.to_string()))?;
+        Ok(CpuDevice { host: Host::this(), team: Arc::new(team), store: None })
     }
 
     /// The device with code from a store, where that has it. Code from there runs as it is.
@@ -73,7 +73,7 @@ impl CpuDevice {
         let compiled = unsafe { JitKernel::load(&object, &artifact.contract.kernel) }
             .map_err(|error| Bug::new(NAME, error.0))?;
         let contract = artifact.contract.clone();
-        Ok(CpuKernel { contract, compiled, stages, pool: Arc::clone(&self.pool) })
+        Ok(CpuKernel { contract, compiled, stages, team: Arc::clone(&self.team) })
     }
 
     /// The machine code of an artifact, from the store if it is there.
@@ -143,7 +143,7 @@ impl Device for CpuDevice {
         DeviceInfo {
             name: NAME.to_owned(),
             model: model().unwrap_or_else(|| self.host.cpu.clone()),
-            units: self.pool.current_num_threads(),
+            units: self.team.size(),
             features: [self.host.cpu.as_str(), self.host.vectors()]
                 .into_iter()
                 .chain(self.host.bf16_dots())
@@ -162,7 +162,7 @@ pub struct CpuKernel {
     contract: Contract,
     compiled: JitKernel,
     stages: Stages,
-    pool: Arc<ThreadPool>,
+    team: Arc<Team>,
 }
 
 impl Executable for CpuKernel {
@@ -176,26 +176,31 @@ impl Executable for CpuKernel {
 
     unsafe fn execute(&self, args: &LaunchArgs) -> Result<(), RuntimeError> {
         let params = words(args);
-        let programs = args.grid.iter().product::<i64>();
+        let programs = args.grid.iter().product::<i64>() as usize;
         // Pieces small enough that no thread is left with more than a small part of the whole.
-        let piece = programs as usize / (PIECES * self.pool.current_num_threads()) + 1;
+        let piece = programs / (PIECES * self.team.size()) + 1;
         let bytes = self.compiled.scratch_bytes();
-        let run = |scratch: &mut Scratch, number: usize| {
+        let started = AtomicUsize::new(0);
+        self.team.run(&|| {
+            let mut scratch = Scratch::new(bytes);
             let mut program = vec![0; args.grid.len()];
-            let mut rest = number as i64;
-            for (position, &count) in program.iter_mut().zip(&args.grid).rev() {
-                *position = rest % count;
-                rest /= count;
+            loop {
+                let first = started.fetch_add(piece, Ordering::Relaxed);
+                if first >= programs {
+                    break;
+                }
+                for number in first..programs.min(first + piece) {
+                    // The last first: under a causal mask they have the most to do.
+                    let mut rest = (programs - 1 - number) as i64;
+                    for (position, &count) in program.iter_mut().zip(&args.grid).rev() {
+                        *position = rest % count;
+                        rest /= count;
+                    }
+                    // SAFETY: `params` is laid out as `words` and the emitter agree; the caller vouches for the memory
+                    // it names, the scratch is this thread's.
+                    unsafe { self.compiled.run(&params, &program, scratch.pointer()) };
+                }
             }
-            // SAFETY: `params` is laid out as `words` and the emitter agree; the caller vouches for the memory it
-            // names, the scratch is this thread's.
-            unsafe { self.compiled.run(&params, &program, scratch.pointer()) };
-        };
-        self.pool.install(|| {
-            (0..programs as usize)
-                .into_par_iter()
-                .with_max_len(piece)
-                .for_each_init(|| Scratch::new(bytes), |scratch, number| run(scratch, number));
         });
         Ok(())
     }

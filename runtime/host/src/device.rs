@@ -21,6 +21,14 @@ pub struct DeviceInfo {
     pub features: Vec<String>,
 }
 
+impl DeviceInfo {
+    /// What it is among others of its kind, as tuning records name it: one GPU of a kind is as fast as the next.
+    pub fn kind(&self) -> String {
+        let name = self.name.split(':').next().unwrap_or_default();
+        format!("{name} {} x{} {}", self.model, self.units, self.features.join(" "))
+    }
+}
+
 /// A place where kernels run.
 pub trait Device: Send + Sync {
     /// What it is.

@@ -6,7 +6,7 @@ mod span;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tilec_vocab::{Artifact, Payload, PtxCode, TensorFacts};
+use tilec_vocab::{Artifact, MAX_GPU_EXTENT, Payload, PtxCode, TensorFacts};
 
 use crate::{Arg, LaunchArgs, RuntimeError, Scalar, View};
 
@@ -65,13 +65,10 @@ fn facts_of(view: &View) -> TensorFacts {
     TensorFacts { rows_of_16_bytes: last && whole && aligned, packed_rows }
 }
 
-/// Most lanes of a dimension: code for GPUs divides them in 32 bits.
-pub const MAX_EXTENT: i64 = i32::MAX as i64;
-
 /// What is wrong with the dimensions of a launch.
 pub fn too_long(args: &LaunchArgs) -> Option<String> {
-    let &extent = args.dims.iter().find(|&&extent| extent > MAX_EXTENT)?;
-    Some(format!("a dimension of {extent}; on a GPU none may be above {MAX_EXTENT}"))
+    let &extent = args.dims.iter().find(|&&extent| extent > MAX_GPU_EXTENT)?;
+    Some(format!("a dimension of {extent}; on a GPU none may be above {MAX_GPU_EXTENT}"))
 }
 
 /// The parameters of the entry, as [`PtxCode`] orders them.

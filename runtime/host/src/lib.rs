@@ -10,6 +10,7 @@
 
 mod args;
 mod bind;
+pub mod bucket;
 mod code;
 mod device;
 mod error;

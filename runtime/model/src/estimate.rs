@@ -226,8 +226,9 @@ impl Sm {
         // What is spilled is written and read in each iteration, 4 bytes for each thread, past the same ports.
         let spills = 2.0 * self.spilled * work.iterations * self.warps;
         let shared = work.shared_bytes + spills * 128.0;
+        let tensor = work.half_flops / gpu.half_flops + work.tf32_flops / gpu.tf32_flops;
         [
-            (Bound::Tensor, work.half_flops / gpu.half_flops + work.tf32_flops / gpu.tf32_flops),
+            (Bound::Tensor, tensor / gpu.mma_share),
             (Bound::Sfu, lanes(work.sfu, gpu.sfu_lanes)),
             (Bound::Fp32, lanes(work.fp32, gpu.fp32_lanes)),
             (Bound::Alu, lanes(work.alu, gpu.alu_lanes)),

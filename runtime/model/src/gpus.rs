@@ -3,14 +3,15 @@
 //! | column | source |
 //! | --- | --- |
 //! | `sms`, `clock_mhz`, `dram_gb_s`, `l2_bytes` | NVIDIA's data sheets: A100 (PB-10577), A30 (PB-10418), H100 and H200 (data sheets, SXM), white papers "NVIDIA Ampere GA102" (RTX 3090) and "NVIDIA Ada" (RTX 4090) |
-//! | `half_flops`, `tf32_flops` | the same sheets' dense peaks, divided by SMs and clock; on `sm_90` times 0.63, what `mma.sync` reaches of them (arXiv 2501.12084: 62.9 % on average over shapes; `wgmma` 96 %) |
+//! | `half_flops`, `tf32_flops` | the same sheets' dense peaks, divided by SMs and clock |
+//! | `mma_share` | what `mma.sync` reaches of them: all, on `sm_90` 0.63 (arXiv 2501.12084: 62.9 % on average over shapes; `wgmma` 96 %) |
 //! | `fp32_lanes`, `alu_lanes`, `sfu_lanes` | CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions", by compute capability |
 //! | `SHARED_BYTES_PER_CLOCK` | the same guide: 32 banks of 4 bytes |
 //! | `L2_BYTES_PER_CLOCK` | A100 white paper: 5120 bytes a clock for 108 SMs, taken for all |
 //! | latencies | arXiv 2208.11174 (A100): global memory 290 cycles, L2 200, shared memory 23; taken for all |
 //!
 //! Registers, shared memory and threads of an SM are those of the compute capability:
-//! [`Target`](tilec_codegen::nvptx::Target).
+//! [`Target`].
 
 use tilec_codegen::nvptx::Target;
 
@@ -43,10 +44,12 @@ pub struct Gpu {
     pub sms: u32,
     /// The clock of the data sheet's peaks.
     pub clock_mhz: u32,
-    /// Floating-point operations of an SM in a clock by `mma` with operands of 16 bits.
+    /// Floating-point operations of an SM's tensor cores in a clock, with operands of 16 bits.
     pub half_flops: f64,
     /// The same with tf32 operands.
     pub tf32_flops: f64,
+    /// Of these the share that `mma` reaches.
+    pub mma_share: f64,
     /// Lanes of an SM for f32 arithmetic.
     pub fp32_lanes: f64,
     /// Lanes for comparisons, minima, integers.
@@ -67,6 +70,7 @@ const A100: Gpu = Gpu {
     clock_mhz: 1410,
     half_flops: 2048.0,
     tf32_flops: 1024.0,
+    mma_share: 1.0,
     fp32_lanes: 64.0,
     alu_lanes: 64.0,
     sfu_lanes: 16.0,
@@ -80,8 +84,9 @@ const H100: Gpu = Gpu {
     target: "sm_90",
     sms: 132,
     clock_mhz: 1830,
-    half_flops: 4096.0 * 0.63,
-    tf32_flops: 2048.0 * 0.63,
+    half_flops: 4096.0,
+    tf32_flops: 2048.0,
+    mma_share: 0.63,
     fp32_lanes: 128.0,
     l2_bytes: 50 << 20,
     dram_gb_s: 3350.0,
@@ -144,6 +149,15 @@ impl Gpu {
         named.or_else(|| GPUS.iter().rev().find(|gpu| gpu.target == target))
     }
 
+    /// The GPU that a device is, and no other: by name, target and multiprocessors.
+    pub fn exactly(model: &str, target: &str, sms: usize) -> Option<&'static Gpu> {
+        let model = model.to_lowercase().replace(' ', "");
+        let is = |gpu: &&Gpu| {
+            model.contains(gpu.name) && gpu.target == target && gpu.sms as usize == sms
+        };
+        GPUS.iter().find(is)
+    }
+
     /// What an SM has room for.
     ///
     /// # Panics
@@ -155,7 +169,7 @@ impl Gpu {
 
     /// Floating-point operations a second by `mma` with operands of 16 bits.
     pub fn peak_flops(&self) -> f64 {
-        self.half_flops * f64::from(self.sms) * self.hertz()
+        self.mma_share * self.half_flops * f64::from(self.sms) * self.hertz()
     }
 
     /// Clocks a second.
@@ -197,5 +211,10 @@ mod tests {
         assert_eq!(like("NVIDIA GeForce RTX 4090", "sm_89"), Some("rtx4090"));
         assert_eq!(like("PTX simulator", "sm_80"), Some("a100"));
         assert_eq!(like("PTX simulator", "sm_20"), None);
+        let exactly = |model, target, sms| Gpu::exactly(model, target, sms).map(|gpu| gpu.name);
+        assert_eq!(exactly("NVIDIA H100 80GB HBM3", "sm_90", 132), Some("h100"));
+        // With a PCIe plug it has fewer.
+        assert_eq!(exactly("NVIDIA H100 PCIe", "sm_90", 114), None);
+        assert_eq!(exactly("NVIDIA A40", "sm_86", 84), None);
     }
 }

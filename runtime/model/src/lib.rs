@@ -10,9 +10,11 @@
 
 mod estimate;
 pub mod gpus;
+mod roofline;
 mod walk;
 mod work;
 
 pub use estimate::{Bound, Estimate, Limit, estimate, occupancy};
 pub use gpus::{GPUS, Gpu};
+pub use roofline::{Pipe, Roof};
 pub use work::Work;

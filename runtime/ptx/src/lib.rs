@@ -137,6 +137,7 @@ pub struct Switch {
 pub const SWITCHES: &[Switch] = &[
     Switch { name: "late_sums", turn_off: |options| options.late_sums = false },
     Switch { name: "prefetch", turn_off: |options| options.prefetch = false },
+    Switch { name: "held_operands", turn_off: |options| options.held_operands = false },
     Switch { name: "wide_stores", turn_off: |options| options.wide_stores = false },
 ];
 

@@ -8,7 +8,6 @@
 //! kernel's spec and with the default before it is timed. One that is wrong, crashes or hangs is a row with a reason.
 //! So nothing here can take the caller down, and a record is only ever a hint about speed.
 
-pub mod bucket;
 mod child;
 mod protocol;
 mod ranking;
@@ -19,6 +18,6 @@ pub mod worker;
 
 pub use protocol::{Kind, Reason};
 pub use ranking::{GpuLaunch, Ranked, gpu_candidates, gpu_choices, model, rank};
-pub use record::{Record, Site, find, shipped, store};
+pub use record::{Site, find, of_gpus, shipped, store};
 pub use space::{Knobs, MAX_CANDIDATES, SpaceError, candidates, show};
 pub use tuner::{Limits, Outcome, Row, Setup, Step, Timing, Tuned, tune};

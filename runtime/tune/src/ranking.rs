@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tilec_driver::{Options, optimise};
-use tilec_host::MAX_PROGRAMS;
+use tilec_host::gpu::facts;
+use tilec_host::{Launch, MAX_PROGRAMS, Tensor, bucket};
 use tilec_ir::Kernel;
 use tilec_model::{Estimate, Gpu, estimate};
 use tilec_ptx::{KNOBS, SetKnobs};
@@ -26,13 +27,45 @@ pub struct GpuLaunch<'a> {
     /// Types, constants, and values of knobs that candidates override.
     pub binding: &'a Specialisation,
     /// What is known of each parameter.
-    pub facts: &'a [TensorFacts],
+    pub facts: Vec<TensorFacts>,
     /// Dimensions and integer arguments.
-    pub names: &'a BTreeMap<String, i64>,
+    pub names: BTreeMap<String, i64>,
     /// Bytes of all tensors.
     pub tensor_bytes: u64,
     /// Where.
     pub gpu: &'static Gpu,
+}
+
+impl<'a> GpuLaunch<'a> {
+    /// Of these arguments.
+    pub fn new(
+        kernel: &'a Kernel,
+        binding: &'a Specialisation,
+        launch: &Launch,
+        gpu: &'static Gpu,
+    ) -> GpuLaunch<'a> {
+        let bytes = |tensor: &Tensor| (tensor.len() * tensor.dtype().size_bytes()) as u64;
+        GpuLaunch {
+            kernel,
+            binding,
+            facts: facts(&launch.args().args),
+            names: bucket::numbers(launch),
+            tensor_bytes: launch.tensors().map(|(_, tensor, _)| bytes(tensor)).sum(),
+            gpu,
+        }
+    }
+
+    /// Of arguments that are not there, with tensors without gaps.
+    pub fn without_arguments(
+        kernel: &'a Kernel,
+        binding: &'a Specialisation,
+        names: &BTreeMap<String, i64>,
+        tensor_bytes: u64,
+        gpu: &'static Gpu,
+    ) -> GpuLaunch<'a> {
+        let facts = tilec_ptx::usual_facts(kernel);
+        GpuLaunch { kernel, binding, facts, names: names.clone(), tensor_bytes, gpu }
+    }
 }
 
 /// One candidate.
@@ -103,7 +136,7 @@ pub fn model(launch: &GpuLaunch<'_>, knobs: &Knobs) -> Result<Estimate, String> 
     let kernel = optimise(launch.kernel, &binding, &Options::default())
         .map_err(|error| error.to_string())?;
     let options = tilec_ptx::Options::default();
-    let program = tilec_ptx::program(&kernel, launch.facts, chosen, &options)
+    let program = tilec_ptx::program(&kernel, &launch.facts, chosen, &options)
         .map_err(|error| first_line(&error.to_string()))?;
     let name = |name: &str| launch.names.get(name).map(|&value| i128::from(value));
     let programs = program.signature.grid.iter().map(|axis| {
@@ -115,7 +148,7 @@ pub fn model(launch: &GpuLaunch<'_>, knobs: &Knobs) -> Result<Estimate, String> 
     if count.is_none_or(|count| count > MAX_PROGRAMS) {
         return Err(format!("a grid of {grid:?} programs is more than a launch can have"));
     }
-    estimate(&program, launch.gpu, launch.names, &grid, launch.tensor_bytes)
+    estimate(&program, launch.gpu, &launch.names, &grid, launch.tensor_bytes)
         .map_err(|shortage| shortage.to_string())
 }
 

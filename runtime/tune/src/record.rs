@@ -2,54 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tilec_cache::{Cache, CacheError, Key, Kind, Lookup, sha256_hex};
 use tilec_host::DeviceInfo;
 use tilec_ir::{GenericKind, Kernel, Module};
-use tilec_vocab::Specialisation;
+use tilec_vocab::{Record, Specialisation, settings};
 
 use crate::ranking::gpu_choices;
 use crate::space::Knobs;
 
-/// The schema of a record.
-const SCHEMA: &str = "tilec.tuning/1";
-
 /// The version of the compiler: all our crates have one.
 const COMPILER: &str = env!("CARGO_PKG_VERSION");
-
-/// What was found by tuning once: readable JSON in the cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// [`SCHEMA`].
-    pub schema: String,
-    /// The kernel.
-    pub kernel: String,
-    /// The shapes it holds for.
-    pub bucket: String,
-    /// The shape it was measured at.
-    pub shape: BTreeMap<String, i64>,
-    /// Element types: `T=f16`.
-    pub types: String,
-    /// Constants: `D=64`.
-    #[serde(default)]
-    pub consts: String,
-    /// The knobs that won.
-    pub knobs: Knobs,
-    /// Median time with them.
-    pub time_ns: u64,
-    /// Median time with the default knobs, if those ran.
-    pub default_ns: Option<u64>,
-    /// Candidates that were tried.
-    pub tried: usize,
-    /// SHA-256 of the code that was measured.
-    pub code: String,
-    /// The device's model and what its code is generated for.
-    pub device: String,
-    /// The compiler's version.
-    pub compiler: String,
-    /// When, in UTC.
-    pub date: String,
-}
 
 /// Everything that decides which record a launch takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +38,6 @@ impl Site {
             kernel.generics.values().any(|g| g.name == **name && g.kind == GenericKind::Const)
         };
         let consts = binding.ints.iter().filter(|(name, _)| is_const(name));
-        let types = binding.dtypes.iter().map(|(name, dtype)| format!("{name}={dtype}"));
         let text =
             tilec_ir::print(&Module::<tilec_ir::Tile>::new(vec![kernel.clone()], Vec::new()));
         let choices = kernel.generics.values().filter_map(|g| match &g.kind {
@@ -89,22 +50,14 @@ impl Site {
                 choices.entry(name).or_insert(values);
             }
         }
-        // One GPU of a kind is as fast as the next.
-        let kind = device.name.split(':').next().unwrap_or_default();
         Site {
             choices,
             kernel: kernel.name.clone(),
             ir: sha256_hex(text.as_bytes()),
-            types: types.collect::<Vec<_>>().join(" "),
-            consts: consts.map(|(name, n)| format!("{name}={n}")).collect::<Vec<_>>().join(" "),
+            types: settings(&binding.dtypes),
+            consts: settings(consts),
             bucket: bucket.to_owned(),
-            device: format!(
-                "{} {} x{} {}",
-                kind,
-                device.model,
-                device.units,
-                device.features.join(" ")
-            ),
+            device: device.kind(),
         }
     }
 
@@ -138,7 +91,7 @@ impl Site {
     ) -> Record {
         let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
         Record {
-            schema: SCHEMA.to_owned(),
+            schema: Record::SCHEMA.to_owned(),
             kernel: self.kernel.clone(),
             bucket: self.bucket.clone(),
             shape,
@@ -165,8 +118,10 @@ pub fn find(cache: &Cache, site: &Site, warn: &mut dyn FnMut(String)) -> Option<
             None
         }
         Lookup::Hit(payload) => match serde_json::from_slice::<Record>(&payload) {
-            Ok(record) if record.schema == SCHEMA && site.admits(&record.knobs) => Some(record),
-            Ok(record) if record.schema == SCHEMA => {
+            Ok(record) if record.schema == Record::SCHEMA && site.admits(&record.knobs) => {
+                Some(record)
+            }
+            Ok(record) if record.schema == Record::SCHEMA => {
                 let knobs = crate::show(&record.knobs);
                 warn(format!("a tuning record is not used: {knobs} are no knobs of the kernel"));
                 None
@@ -187,7 +142,7 @@ pub fn find(cache: &Cache, site: &Site, warn: &mut dyn FnMut(String)) -> Option<
 /// counts if its knobs are still choices.
 pub fn shipped<'r>(records: &'r [Record], site: &Site) -> Option<&'r Record> {
     records.iter().find(|record| {
-        record.schema == SCHEMA
+        record.schema == Record::SCHEMA
             && record.kernel == site.kernel
             && record.types == site.types
             && record.consts == site.consts
@@ -195,6 +150,41 @@ pub fn shipped<'r>(records: &'r [Record], site: &Site) -> Option<&'r Record> {
             && record.device == site.device
             && site.admits(&record.knobs)
     })
+}
+
+/// The records of a kernel under a binding for any shape on any GPU: the user's own, then those that came with the program
+/// where there is no own one. What cannot be used is none.
+pub fn of_gpus(
+    cache: Option<&Cache>,
+    came_with_us: &[Record],
+    kernel: &Kernel,
+    binding: &Specialisation,
+) -> Vec<Record> {
+    let (model, features) = (String::new(), vec!["sm_".to_owned()]);
+    let gpu = DeviceInfo { name: "cuda".to_owned(), model, units: 0, features };
+    let any = Site::new(kernel, binding, "", &gpu);
+    let at = |record: &Record| Site {
+        bucket: record.bucket.clone(),
+        device: record.device.clone(),
+        ..any.clone()
+    };
+    let listed = cache.and_then(|cache| cache.list().ok()).unwrap_or_default();
+    let own = listed.into_iter().filter_map(|listed| {
+        let (key, payload) = listed.content.ok()?;
+        let record = serde_json::from_slice::<Record>(&payload).ok()?;
+        (key == at(&record).key()).then_some(record)
+    });
+    let mut found: Vec<Record> =
+        own.filter(|record| record.schema == Record::SCHEMA && any.admits(&record.knobs)).collect();
+    for record in came_with_us {
+        let site = at(record);
+        let is_new = !found.iter().any(|own| at(own) == site);
+        found.extend(shipped(std::slice::from_ref(record), &site).filter(|_| is_new).cloned());
+    }
+    found.retain(|record| record.device.starts_with("cuda "));
+    // The order of a folder's files says nothing.
+    found.sort_by(|a, b| (&a.device, &a.bucket).cmp(&(&b.device, &b.bucket)));
+    found
 }
 
 /// Stores the record of a site, in place of an older one.

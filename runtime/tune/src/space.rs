@@ -77,8 +77,7 @@ pub fn candidates(kernel: &Kernel, fixed: &Knobs) -> Result<Vec<Knobs>, SpaceErr
 
 /// `BM=64 BN=32`.
 pub fn show(knobs: &Knobs) -> String {
-    let parts: Vec<String> = knobs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    parts.join(" ")
+    tilec_vocab::settings(knobs)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub fn serve(
     for line in orders.lines() {
         let Ok(Order::Time { launches }) = serde_json::from_str(&line?) else { break };
         let measured = times(ready.executable.as_ref(), &ready.launch, 0, launches as usize);
-        let ns = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let ns = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         match measured {
             Ok(measured) => say(&Reply::Times { ns: measured.iter().map(ns).collect() })?,
             Err(error) => return say(&Reply::Refused(Reason::new(Kind::Launch, error))),

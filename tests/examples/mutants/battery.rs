@@ -48,6 +48,8 @@ const CASES: &[(i64, i64, i64, i64, i64, f64)] = &[
     (1, 1, 1, 65, 65, 0.125),
     (1, 1, 1, 64, 64, -0.125),
     (1, 1, 1, 170, 33, 0.125),
+    // Queries past all keys, which end with a block: the last copies of the loop without masks are for nobody.
+    (1, 1, 1, 129, 64, 0.5),
     (1, 1, 1, 183, 183, 0.125),
     (1, 1, 1, 183, 183, 0.0),
     (1, 1, 1, 27, 0, 1.0),

@@ -180,7 +180,9 @@ impl<'k> Emitter<'k> {
             let home = self.home_of(carried);
             self.homes.insert(param, home);
         }
+        let around = std::mem::replace(&mut self.loop_axis, axis);
         self.loop_body(body, &carried)?;
+        self.loop_axis = around;
         self.text.close_wide_loop(opened);
         for (&result, carried) in data.results.iter().zip(&carried) {
             let home = self.home_of(carried);

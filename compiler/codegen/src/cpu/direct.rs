@@ -48,6 +48,11 @@ impl Emitter<'_> {
         let pointer = self.text.def(pointer);
         let stride = choose("i64", &panel.lane_stride, &copy.strides[&outer].to_string());
         let stride = self.text.def(stride);
-        Ok(Some(Buffer { pointer, outer_stride: Some((outer, stride)), ..copy }))
+        let rows = self.extent(outer);
+        let ahead = (self.loop_axis == Some(outer)).then(|| {
+            let offset = self.text.def(format_args!("mul i64 {stride}, {rows}"));
+            self.text.def(format_args!("getelementptr float, ptr {pointer}, i64 {offset}"))
+        });
+        Ok(Some(Buffer { pointer, outer_stride: Some((outer, stride)), ahead, ..copy }))
     }
 }

@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
             Kind::Float => 4,
             Kind::Int => 8,
@@ -135,6 +135,8 @@ pub(super) struct Buffer {
     pub strides: BTreeMap<Axis, usize>,
     /// The stride of one axis where only the run shows it.
     pub outer_stride: Option<(Axis, String)>,
+    /// Where the loop's next turn will find the block after this one, its rows side by side.
+    pub ahead: Option<String>,
     pub region: usize,
 }
 
@@ -174,6 +176,8 @@ pub(super) struct Emitter<'k> {
     pub swept: BTreeSet<Value>,
     /// The axis along which whole rows of a tensor are being read, one after the other.
     pub row_axis: Option<Axis>,
+    /// The axis that the innermost loop walks in blocks.
+    pub loop_axis: Option<Axis>,
     /// The axis that is done in strips just now, and how long those are.
     pub strip: Option<(Axis, usize)>,
     /// Where each parameter starts in `params`, in words.
@@ -203,6 +207,7 @@ impl<'k> Emitter<'k> {
             packed: BTreeMap::new(),
             swept: BTreeSet::new(),
             row_axis: None,
+            loop_axis: None,
             strip: None,
             words,
             first_dim: next,
@@ -274,7 +279,7 @@ impl<'k> Emitter<'k> {
             size = size.saturating_mul(self.extent(axis));
         }
         let (pointer, region) = self.room(axes, size.saturating_mul(kind.bytes()))?;
-        Ok(Buffer { pointer, kind, inner, strides, outer_stride: None, region })
+        Ok(Buffer { pointer, kind, inner, strides, outer_stride: None, ahead: None, region })
     }
 
     /// Scratch memory for a tile over these axes: its address, aligned to 64 bytes, and its region.

@@ -223,11 +223,20 @@ impl Emitter<'_> {
 
     /// The address of the first element of a buffer at a point.
     pub fn address(&mut self, buffer: &Buffer, axes: &tilec_ir::AxisSet, point: &Point) -> String {
+        let offset = self.offset(buffer, axes, point);
+        self.place_in(buffer, &buffer.pointer, &offset)
+    }
+
+    /// Elements from the first one of a buffer to the one at a point.
+    pub fn offset(&mut self, buffer: &Buffer, axes: &tilec_ir::AxisSet, point: &Point) -> String {
         let mut offset: Option<String> = None;
         for axis in axes.iter() {
             let lane = match &point.vector {
                 Some((vector, base)) if *vector == axis => base.clone(),
-                _ => point.at.get(&axis).cloned().unwrap_or_else(|| "0".into()),
+                _ => match point.at.get(&axis) {
+                    Some(lane) => lane.clone(),
+                    None => continue,
+                },
             };
             let stride = buffer.stride(axis);
             let part = match stride.as_str() {
@@ -239,9 +248,20 @@ impl Emitter<'_> {
                 Some(sum) => self.text.def(format_args!("add nuw nsw i64 {sum}, {part}")),
             });
         }
-        let offset = offset.unwrap_or_else(|| "0".into());
-        let (element, pointer) = (buffer.kind.stored(), &buffer.pointer);
-        self.text.def(format_args!("getelementptr inbounds {element}, ptr {pointer}, i64 {offset}"))
+        offset.unwrap_or_else(|| "0".into())
+    }
+
+    fn place_in(&mut self, buffer: &Buffer, from: &str, offset: &str) -> String {
+        let element = buffer.kind.stored();
+        self.text.def(format_args!("getelementptr inbounds {element}, ptr {from}, i64 {offset}"))
+    }
+
+    /// One float of a buffer, or a vector along its inner axis, so many elements from a place in it.
+    pub fn read_from(&mut self, buffer: &Buffer, from: &str, offset: &str, vector: bool) -> String {
+        let address = self.place_in(buffer, from, offset);
+        let (ty, tag) = (self.lanes_of("float", vector), Text::tag(buffer.region));
+        let align = if vector { buffer.alignment() } else { 4 };
+        self.text.def(format_args!("load {ty}, ptr {address}, align {align}{tag}"))
     }
 
     /// Reads a buffer at a point.

@@ -8,7 +8,7 @@
 //! dimension; `program` the position along each grid axis; `scratch` is [`HostCode::scratch_bytes`] of memory
 //! of the thread's own, aligned to 64 bytes.
 //!
-//! **Tiles** live in scratch buffers with one axis innermost, padded to whole vectors. Which axis, [`layout`]
+//! **Tiles** live in scratch buffers with one axis innermost, padded to whole vectors. Which axis, `layout`
 //! decides, anchored at dots. Element-wise ops have no buffer unless it pays: they are computed, vector by vector,
 //! where they are used. **Absent lanes** cost nothing: loops run to the number of present lanes, the
 //! padding of the innermost axis holds values that no reduction, dot or store looks at.

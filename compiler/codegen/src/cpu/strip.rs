@@ -20,15 +20,18 @@ use super::emit::{Buffer, Emitter, Home, Kind, Lanes, Result};
 use super::layout::{Format, Role};
 use super::pack::Packed;
 
-/// Vectors of a strip: what a block of AMX tiles is wide.
+/// Vectors of a strip: what a block of AMX tiles is wide, or a block of registers where there are few.
 const VECTORS: usize = 2;
+
+/// And of registers where there are many.
+const MORE_VECTORS: usize = 4;
 
 impl<'k> Emitter<'k> {
     /// Writes a loop's body, in strips where that pays, and what it yields over what the next iteration reads.
     pub fn loop_body(&mut self, body: Block, carried: &[Carried]) -> Result<()> {
         let kernel = self.kernel;
         let insts = &kernel.blocks[body].insts;
-        let Some(axis) = self.strip_axis(body) else {
+        let Some((axis, width)) = self.strip_axis(body) else {
             let yielded = self.block(body)?;
             return self.assign(yielded, carried);
         };
@@ -41,7 +44,6 @@ impl<'k> Emitter<'k> {
             insts.iter().partition(|inst| in_strips(inst));
         self.instructions(&before)?;
 
-        let width = VECTORS * self.host.lanes;
         let outer = self.lanes.get(&axis).cloned();
         let Lanes { start, count } =
             outer.unwrap_or(Lanes { start: "0".into(), count: "0".into() });
@@ -77,9 +79,9 @@ impl<'k> Emitter<'k> {
         Ok(())
     }
 
-    /// The axis to do a body by: all that the body carries spans it, nothing sums over it, and there are two dots, of which
-    /// the second takes what the first made.
-    fn strip_axis(&self, body: Block) -> Option<Axis> {
+    /// The axis to do a body by, and the lanes of a strip: all that the body carries spans it, nothing sums over it, and
+    /// there are two dots, of which the second takes what the first made.
+    fn strip_axis(&self, body: Block) -> Option<(Axis, usize)> {
         let kernel = self.kernel;
         let insts = || kernel.blocks[body].insts.iter().map(|&inst| &kernel.insts[inst]);
         let simple = insts()
@@ -100,8 +102,13 @@ impl<'k> Emitter<'k> {
         if dots().count() < 2 {
             return None;
         }
-        let width = VECTORS * self.host.lanes;
         let first = dots().next().and_then(|data| self.layouts.inner(data.results[0]))?;
+        let few = self.host.registers() < 32
+            || dots().any(|data| {
+                self.layouts.dot(data.results[0]).is_some_and(|plan| plan.pairs.is_some())
+            })
+            || !self.extent(first).is_multiple_of(MORE_VECTORS * self.host.lanes);
+        let width = if few { VECTORS } else { MORE_VECTORS } * self.host.lanes;
         let fits = axes.is_some_and(|axes| axes.contains(first))
             && self.extent(first) > width
             && self.extent(first).is_multiple_of(width);
@@ -109,7 +116,7 @@ impl<'k> Emitter<'k> {
             let spans = |&value: &Value| self.axes(value).contains(first);
             data.op == Op::Yield || !data.args.iter().any(spans) || data.results.iter().all(spans)
         });
-        (fits && side_by_side).then_some(first)
+        (fits && side_by_side).then_some((first, width))
     }
 
     /// All that these instructions are computed from.

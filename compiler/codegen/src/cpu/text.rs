@@ -210,6 +210,11 @@ impl Text {
         self.begin(opened.exit);
     }
 
+    /// A pointer whose origin LLVM does not see, so that it is kept and not computed anew.
+    pub fn opaque_pointer(&mut self, pointer: &str) -> String {
+        self.def(format_args!("call ptr asm \"\", \"=r,0\"(ptr {pointer})"))
+    }
+
     /// Opens `if condition`.
     pub fn open_if(&mut self, condition: &str) -> Branch {
         let (then, otherwise, end) = (self.new_label(), self.new_label(), self.new_label());

@@ -100,9 +100,7 @@ impl<'a> Emitter<'a> {
         let trip =
             self.text.def(format_args!("call i32 asm \"mov.b32 $0, $1;\", \"=r,r\"(i32 {phi})"));
         let counter = Counter { trip, trips, lo, hi: looped.hi, step: looped.step, past: 0 };
-        let wide = self.text.def(format_args!("zext i32 {} to i64", counter.trip));
-        let passed = self.text.def(format_args!("mul i64 {wide}, {}", counter.step));
-        let iv = self.text.def(format_args!("add i64 {}, {passed}", counter.lo));
+        let iv = self.counted(looped, &counter);
         self.set(looped.iv, Value::Uniform(iv));
         self.counters.insert(looped.iv, counter.clone());
         self.name_as(&looped.params, &looped.initial, &names)?;
@@ -143,6 +141,25 @@ impl<'a> Emitter<'a> {
         if self.text.is_nested() { Ok(()) } else { self.anew() }
     }
 
+    /// What a loop counts, as an `i64`.
+    fn counted(&mut self, looped: &For, counter: &Counter) -> String {
+        let Counter { trip, lo, step, .. } = counter;
+        if let (Some(from), Some(end)) = (self.ranges.of(looped.lo), self.ranges.of(looped.hi)) {
+            // Not empty where it is counted.
+            let range = (from.0, (end.1 - 1).max(from.0));
+            self.ranges.know(looped.iv, range);
+            if self.ranges.is_short(looped.lo, 0) && self.ranges.is_short(looped.iv, 0) {
+                let passed = self.text.def(format_args!("mul i32 {trip}, {step}"));
+                let lo = self.short(lo);
+                let short = self.text.def(format_args!("add i32 {lo}, {passed}"));
+                return self.long(&short, range);
+            }
+        }
+        let wide = self.text.def(format_args!("zext i32 {trip} to i64"));
+        let passed = self.text.def(format_args!("mul i64 {wide}, {step}"));
+        self.text.def(format_args!("add i64 {lo}, {passed}"))
+    }
+
     /// After a loop of the outermost level: uniform numbers are computed again, rather than live in registers across the loop.
     fn anew(&mut self) -> Result<()> {
         self.text.begin_late();
@@ -162,7 +179,7 @@ impl<'a> Emitter<'a> {
             return Ok(());
         }
         let number = self.uniform(value)?;
-        let number = if self.small.contains(&value) {
+        let number = if self.ranges.is_natural(value) {
             let short = self.text.early(format_args!("trunc i64 {number} to i32"));
             let short = self.text.opaque("i32", &short);
             self.text.early(format_args!("zext i32 {short} to i64"))

@@ -2,11 +2,14 @@
 
 use tilec_gpu::gir::{Access, Slot, Val};
 use tilec_ir::Axis;
-use tilec_layout::Layout;
+use tilec_layout::{Layout, Place};
 
 use super::access::{Checks, Plan, VECTOR_BYTES};
 use super::emit::{Emitter, Result};
 use super::words::offset;
+
+/// Pieces of 16 bytes of a thread, at most, for a copy to have one way for tiles inside and at the edge of their tensor.
+const FEW_VECTORS: u32 = 8;
 
 impl Emitter<'_> {
     pub fn copy(
@@ -34,11 +37,13 @@ impl Emitter<'_> {
             return Err(self.unsupported("an asynchronous copy of other than 16 bytes"));
         }
         plan.short_reach = true;
+        // Testing a few rows takes fewer instructions than a second copy of the code.
+        let few = layout.count(Place::Register) / plan.width <= FEW_VECTORS && !self.is_cut(&plan);
         let slot_bytes = self.slot_bytes(to)?;
         if !self.has_checks(&plan) {
             return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents, when);
         }
-        let Some(all_inside) = access.all_inside else {
+        let Some(all_inside) = access.all_inside.filter(|_| !few) else {
             return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts, when);
         };
         let all_inside = self.uniform(all_inside)?;

@@ -150,10 +150,21 @@ impl Emitter<'_> {
             }
         }
         let fragments = a.groups.len() as u32 * a.words;
-        if matches!(dot.a, Operand::Shared(_)) && fragments <= FEW_REGISTERS {
+        let ends_here = matches!(dot.a, Operand::Shared(_)) || dot.acc.is_none();
+        if ends_here && fragments <= FEW_REGISTERS {
             steps.sort_by_key(|(rank, ..)| rank / COLUMNS_AT_ONCE);
         }
-        for (_, row, column, first) in steps {
+        let mut wanted: BTreeMap<u32, usize> = BTreeMap::new();
+        for (step, (_, row, ..)) in steps.iter().enumerate() {
+            wanted.entry(*row).or_insert(step);
+        }
+        let wanted: Vec<(usize, Vec<String>)> = wanted
+            .into_iter()
+            .map(|(row, step)| (step, a.source.names(row * a.words..(row + 1) * a.words)))
+            .collect();
+        let mut held_back = self.text.hold_back(&wanted);
+        for (step, (_, row, column, first)) in steps.into_iter().enumerate() {
+            self.text.resume(held_back.remove(&step).unwrap_or_default());
             let sums = &mut sums[first..first + size as usize];
             self.mma_group(opcode, dot.elem, precision, (&mut a, row), (&mut b, column), sums);
         }

@@ -81,17 +81,19 @@ impl Emitter<'_> {
         let elem = self.elem(a);
         let xs = self.operand(a, result, true)?;
         let ys = self.operand(b, result, true)?;
+        let short = self.short_binary(result, op, a, b);
         if matches!(op, BinaryOp::Div | BinaryOp::Rem)
-            && self.small.contains(&a)
-            && self.small.contains(&b)
+            && self.ranges.is_natural(a)
+            && self.ranges.is_natural(b)
         {
             let (quotient, rest) = self.small_division(&xs[0], &ys[0]);
             let name = if op == BinaryOp::Div { quotient } else { rest };
-            self.small.insert(result);
             self.set(result, Value::Uniform(name));
             return Ok(());
         }
-        let out = if op == BinaryOp::Div && elem.is_float() {
+        let out = if let Some(short) = short {
+            vec![short]
+        } else if op == BinaryOp::Div && elem.is_float() {
             self.divide(&xs, &ys)
         } else {
             xs.iter().zip(&ys).map(|(x, y)| self.combine(op, elem, x, y)).collect()
@@ -159,6 +161,10 @@ impl Emitter<'_> {
 
     pub fn select(&mut self, result: Val, condition: Val, a: Val, b: Val) -> Result<()> {
         let ty = llvm_type(self.elem(result));
+        if let Some(short) = self.short_select(result, condition, a, b) {
+            self.set(result, Value::Uniform(short));
+            return Ok(());
+        }
         let cs = self.operand(condition, result, false)?;
         let xs = self.operand(a, result, false)?;
         let ys = self.operand(b, result, false)?;

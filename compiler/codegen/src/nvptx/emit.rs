@@ -1,6 +1,6 @@
 //! The function: its values, and what each statement is written by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -12,6 +12,7 @@ use tilec_vocab::{DType, Span};
 use super::control::Counter;
 use super::intrinsics;
 use super::lanes::Broadcasts;
+use super::range::{EXTENT, Ranges};
 use super::shared::Places;
 use super::target::Target;
 use super::text::{Reserved, Text};
@@ -96,8 +97,8 @@ pub struct Emitter<'a> {
     pub loops: Vec<Rc<Reserved>>,
     /// Statements outside all loops and branches that make uniform numbers.
     pub numbers: Vec<&'a Stmt>,
-    /// Uniform values from 0 to 2^31 - 1.
-    pub small: BTreeSet<Val>,
+    /// What is known of uniform integers.
+    pub ranges: Ranges,
     /// For each value, loops around its making.
     depths: Vec<usize>,
     /// Where broadcast operands are, found once for each pair of layouts.
@@ -118,7 +119,7 @@ impl<'a> Emitter<'a> {
             counters: BTreeMap::new(),
             loops: Vec::new(),
             numbers: Vec::new(),
-            small: BTreeSet::new(),
+            ranges: Ranges::default(),
             depths: vec![0; program.values.len()],
             broadcasts: Broadcasts::default(),
             places: Vec::new(),
@@ -250,8 +251,8 @@ impl<'a> Emitter<'a> {
             Op::Const(imm) => {
                 let result = self.result(stmt)?;
                 let text = literal(*imm, self.elem(result));
-                if matches!(imm, Imm::Int(value) if i32::try_from(*value).is_ok_and(|v| v >= 0)) {
-                    self.small.insert(result);
+                if let Imm::Int(value) = imm {
+                    self.ranges.know(result, (*value, *value));
                 }
                 self.set(result, Value::Uniform(text));
                 Ok(())
@@ -262,8 +263,7 @@ impl<'a> Emitter<'a> {
                     name = self.text.opaque("i64", &name);
                 }
                 let result = self.result(stmt)?;
-                // Devices refuse longer ones.
-                self.small.insert(result);
+                self.ranges.know(result, EXTENT);
                 self.set(result, Value::Uniform(name));
                 Ok(())
             }
@@ -275,7 +275,7 @@ impl<'a> Emitter<'a> {
             Op::Program(axis) => {
                 let name = self.position(*axis)?;
                 let result = self.result(stmt)?;
-                self.small.insert(result);
+                self.ranges.know(result, Ranges::position(&self.program.signature, *axis));
                 self.set(result, Value::Uniform(name));
                 Ok(())
             }

@@ -1,5 +1,7 @@
 //! Operands of matrix products: registers as they are, or fragments loaded when they are first wanted.
 
+use std::ops::Range;
+
 use tilec_gpu::gir::Operand;
 use tilec_ir::Axis;
 use tilec_layout::{Buffer, Layout, Ldmatrix, Place};
@@ -154,6 +156,14 @@ impl Source {
         let given = vec![None; window.vectors.registers.len()];
         let how = How::Vectors { elem, at, window };
         Source { how, elem_bytes: buffer.elem_bytes(), given }
+    }
+
+    /// The names of words that are in registers.
+    pub fn names(&self, words: Range<u32>) -> Vec<String> {
+        match &self.how {
+            How::Registers(names) => words.map(|word| names[word as usize].clone()).collect(),
+            How::Ldmatrix { .. } | How::Vectors { .. } => Vec::new(),
+        }
     }
 
     /// One word, as an `i32`.

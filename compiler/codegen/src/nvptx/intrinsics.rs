@@ -28,6 +28,7 @@ const ALLOWED: &[&str] = &[
     "llvm.nvvm.rsqrt.approx.f",
     "llvm.nvvm.shfl.sync.bfly.i32",
     "llvm.nvvm.shfl.sync.idx.i32",
+    "llvm.smax.i32",
     "llvm.smax.i64",
     "llvm.smin.i32",
     "llvm.smin.i64",

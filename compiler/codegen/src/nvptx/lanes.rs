@@ -117,18 +117,15 @@ impl Emitter<'_> {
         than: Val,
     ) -> Result<()> {
         let layout = self.layout(result)?;
-        let than = self.uniform(than)?;
         let registers = register_sums(layout, |axis| coefficient(lanes, axis));
-        let (thread, _) = self.wide_sum(layout, lanes);
-        let rest = match thread.as_str() {
-            "0" => than,
-            _ => {
-                let args = [("i64", than.as_str()), ("i64", thread.as_str())];
-                self.text.call("i64", "llvm.ssub.sat.i64", &args)
+        let small = registers.iter().all(|add| add.abs() < LARGE);
+        let (rest, ty) = match small {
+            true => (self.near(than, 0, layout, lanes)?, "i32"),
+            false => {
+                let than = self.uniform(than)?;
+                (self.less_thread(&than, layout, lanes), "i64")
             }
         };
-        let small = registers.iter().all(|add| add.abs() < LARGE);
-        let (rest, ty) = if small { (self.clamped(&rest), "i32") } else { (rest, "i64") };
         let swapped = match op {
             CompareOp::Eq | CompareOp::Ne => op,
             CompareOp::Lt => CompareOp::Gt,
@@ -155,13 +152,11 @@ impl Emitter<'_> {
         (axis, count): (Axis, Val),
     ) -> Result<()> {
         let layout = self.layout(result)?;
-        let (most, count) = (self.uniform(most)?, self.uniform(count)?);
         let own: Lanes = vec![(axis, 1)];
         let sums = register_sums(layout, |axis| coefficient(lanes, axis));
         let lane = register_sums(layout, |other| i64::from(other == axis));
-        let rest = self.near(&most, layout, lanes);
-        let last = self.text.def(format_args!("sub i64 {count}, 1"));
-        let last = self.near(&last, layout, &own);
+        let rest = self.near(most, 0, layout, lanes)?;
+        let last = self.near(count, 1, layout, &own)?;
         let mut bounds: Vec<(i64, String)> = Vec::new();
         let mut out = Vec::new();
         for (sum, lane) in sums.iter().zip(&lane) {
@@ -183,15 +178,50 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// `x` less what the thread adds to a sum of lanes, cut to a range that leaves room for small sums.
-    fn near(&mut self, x: &str, layout: &Layout<Axis>, lanes: &Lanes) -> String {
-        let (thread, _) = self.wide_sum(layout, lanes);
-        let args = [("i64", x), ("i64", thread.as_str())];
-        let rest = self.text.call("i64", "llvm.ssub.sat.i64", &args);
-        let (low, high) = ((-LARGE).to_string(), LARGE.to_string());
-        let rest = self.text.call("i64", "llvm.smax.i64", &[("i64", &rest), ("i64", &low)]);
-        let rest = self.text.call("i64", "llvm.smin.i64", &[("i64", &rest), ("i64", &high)]);
-        self.text.def(format_args!("trunc i64 {rest} to i32"))
+    /// `x - less` without what the thread adds to a sum of lanes, cut to a range that leaves room for small sums.
+    fn near(&mut self, x: Val, less: i64, layout: &Layout<Axis>, lanes: &Lanes) -> Result<String> {
+        let axes = layout.axes();
+        let sums = axes.iter().map(|&axis| {
+            coefficient(lanes, axis).saturating_abs().saturating_mul(layout.extent(axis).into())
+        });
+        let most = sums.fold(less, i64::saturating_add);
+        let name = self.uniform(x)?;
+        let lower = |emitter: &mut Self, ty: &str, x: String| match less {
+            0 => x,
+            _ => emitter.text.def(format_args!("sub {ty} {x}, {less}")),
+        };
+        let near = if most >= LARGE / 4 {
+            let x = lower(self, "i64", name);
+            let rest = self.less_thread(&x, layout, lanes);
+            return Ok(self.cut(&rest, LARGE));
+        } else if self.ranges.is_short(x, 2 * most) {
+            let x = self.short(&name);
+            lower(self, "i32", x)
+        } else {
+            // Cut first: what the thread adds changes nothing of what lies so far out.
+            let x = lower(self, "i64", name);
+            self.cut(&x, LARGE)
+        };
+        Ok(match self.sum(layout, |axis| coefficient(lanes, axis)).thread.as_str() {
+            "0" => near,
+            thread => self.text.def(format_args!("sub i32 {near}, {thread}")),
+        })
+    }
+
+    /// `x` less what the thread adds to a sum of lanes, or the nearest `i64`.
+    fn less_thread(&mut self, x: &str, layout: &Layout<Axis>, lanes: &Lanes) -> String {
+        match self.wide_sum(layout, lanes).0.as_str() {
+            "0" => x.to_string(),
+            thread => self.text.call("i64", "llvm.ssub.sat.i64", &[("i64", x), ("i64", thread)]),
+        }
+    }
+
+    /// An `i64` as the nearest `i32` of at most this size.
+    fn cut(&mut self, x: &str, most: i64) -> String {
+        let (low, high) = ((-most).to_string(), most.to_string());
+        let x = self.text.call("i64", "llvm.smax.i64", &[("i64", x), ("i64", &low)]);
+        let x = self.text.call("i64", "llvm.smin.i64", &[("i64", &x), ("i64", &high)]);
+        self.text.def(format_args!("trunc i64 {x} to i32"))
     }
 
     /// An `i64` as the nearest `i32`.

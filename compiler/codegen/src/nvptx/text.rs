@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 use std::rc::Rc;
 
+use super::interleave::{HeldBack, hold_back};
+
 /// A function body under way.
 #[derive(Default)]
 pub struct Text {
@@ -16,7 +18,7 @@ pub struct Text {
     /// Loops and branches around the line being written.
     depth: usize,
     /// Lines of the body; reserved ones are filled in later.
-    body: Vec<String>,
+    body: Vec<Line>,
     next: usize,
     label: String,
     declarations: BTreeSet<String>,
@@ -25,6 +27,37 @@ pub struct Text {
     place: Option<usize>,
     /// Intrinsics called, by name.
     intrinsics: BTreeSet<String>,
+}
+
+/// A line of the body.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    text: String,
+    /// What precedes it stays before it: a label, or a line to be filled in later.
+    pub ends_block: bool,
+}
+
+impl Line {
+    /// The name of the result of an instruction that only computes: it may be anywhere between its operands and its users.
+    pub fn pure_result(&self) -> Option<&str> {
+        let (name, rhs) = self.text.trim_start().strip_prefix('%')?.split_once(" = ")?;
+        let opcode = rhs.split(' ').next().unwrap_or_default();
+        let pure = match opcode {
+            "call" => !rhs.contains("asm sideeffect") && !rhs.contains("#1"),
+            "load" | "atomicrmw" | "cmpxchg" | "phi" => false,
+            _ => true,
+        };
+        pure.then_some(name)
+    }
+
+    /// Names it takes, as that of the result without `%`.
+    pub fn operands(&self) -> impl Iterator<Item = &str> {
+        let rhs = self.text.split_once(" = ").map_or(self.text.as_str(), |(_, rhs)| rhs);
+        rhs.split('%').skip(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            &rest[..end]
+        })
+    }
 }
 
 /// A line to be filled in later.
@@ -56,7 +89,7 @@ impl Text {
         if let Some(place) = self.place {
             let _ = write!(line, ", !dbg !{place}");
         }
-        self.body.push(line);
+        self.body.push(Line { text: line, ends_block: false });
     }
 
     /// An expression of thread and parameters: computed once, at the start.
@@ -116,13 +149,13 @@ impl Text {
 
     /// Keeps a line free.
     pub fn reserve(&mut self) -> Reserved {
-        self.body.push(String::new());
+        self.body.push(Line { text: String::new(), ends_block: true });
         Reserved(self.body.len() - 1)
     }
 
     /// Fills a reserved line.
     pub fn fill(&mut self, at: &Reserved, text: impl Display) {
-        let line = &mut self.body[at.0];
+        let line = &mut self.body[at.0].text;
         if !line.is_empty() {
             line.push('\n');
         }
@@ -138,12 +171,22 @@ impl Text {
     /// Moves the lines since a mark to a reserved one.
     pub fn move_to(&mut self, at: &Reserved, mark: usize) {
         for moved in self.body.split_off(mark) {
-            let line = &mut self.body[at.0];
+            let line = &mut self.body[at.0].text;
             if !line.is_empty() {
                 line.push('\n');
             }
-            line.push_str(&moved);
+            line.push_str(&moved.text);
         }
+    }
+
+    /// Takes back what only later steps need: see [`super::interleave`].
+    pub fn hold_back(&mut self, wanted: &[(usize, Vec<String>)]) -> HeldBack {
+        hold_back(&mut self.body, wanted)
+    }
+
+    /// Writes what was held back.
+    pub fn resume(&mut self, lines: Vec<Line>) {
+        self.body.extend(lines);
     }
 
     /// Number of instructions so far.
@@ -210,7 +253,7 @@ impl Text {
 
     /// Starts a block; the one before must have ended.
     pub fn begin(&mut self, label: &str) {
-        self.body.push(format!("{label}:"));
+        self.body.push(Line { text: format!("{label}:"), ends_block: true });
         self.label = label.to_string();
     }
 
@@ -233,8 +276,8 @@ impl Text {
     pub fn body(&self) -> String {
         let mut out = String::from("entry:\n");
         out.push_str(&self.early);
-        for line in self.body.iter().filter(|line| !line.is_empty()) {
-            out.push_str(line);
+        for line in self.body.iter().filter(|line| !line.text.is_empty()) {
+            out.push_str(&line.text);
             out.push('\n');
         }
         out

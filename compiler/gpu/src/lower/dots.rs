@@ -152,6 +152,11 @@ impl<'k> Lower<'k> {
         over: &[Axis],
         fragment: Option<&Layout<Axis>>,
     ) -> Result<Operand> {
+        if let Some(fragment) = fragment
+            && let Some(&held) = self.scope.held.get(&(value, fragment.clone()))
+        {
+            return Ok(Operand::Registers(held));
+        }
         if let Some(slot) = self.scope.shared.get(&value) {
             return Ok(Operand::Shared(*slot));
         }

@@ -75,8 +75,9 @@ impl<'k> Lower<'k> {
         }
 
         let mut pipeline = self.pipeline(block, axis, (iv_name, iv), (lo, hi), step)?;
+        let mut groups = 0;
         if let Some(pipeline) = &mut pipeline {
-            self.prologue(pipeline, iv_name, lo)?;
+            groups = self.prologue(pipeline, iv_name, lo)?;
             if pipeline.slots > 1 {
                 initial.push(self.int(0));
                 let slot = self.val(DType::I64, None);
@@ -84,6 +85,7 @@ impl<'k> Lower<'k> {
                 pipeline.slot = Some(slot);
             }
         }
+        self.hold(block, &layouts, groups)?;
         let slot = pipeline.as_ref().and_then(|pipeline| pipeline.slot);
         let slots = pipeline.as_ref().map_or(1, |pipeline| pipeline.slots);
         let (body, yields) = self.nested(|lower| {
@@ -422,8 +424,8 @@ impl<'k> Lower<'k> {
         self.fused_into(dot).unwrap_or(dot)
     }
 
-    /// The copies of the iterations before the first.
-    fn prologue(&mut self, pipeline: &Pipeline, iv_name: Value, lo: Val) -> Result<()> {
+    /// The copies of the iterations before the first, and how many groups they are.
+    fn prologue(&mut self, pipeline: &Pipeline, iv_name: Value, lo: Val) -> Result<u32> {
         let schedule = &pipeline.schedule;
         let furthest = schedule.issues.iter().map(|issue| issue.ahead).max().unwrap_or(0);
         let mut order: Vec<usize> = (0..pipeline.rings.len()).collect();
@@ -442,7 +444,7 @@ impl<'k> Lower<'k> {
                 self.stmt(Vec::new(), Op::Commit);
             }
         }
-        Ok(())
+        Ok((furthest * order.len()) as u32)
     }
 
     /// Copies operand `n` of the iteration that counts `iv`, if there is one.

@@ -8,7 +8,7 @@ use clap::Parser;
 use tilec_host::{Arguments, RuntimeError, Tensor, files, launch};
 use tilec_runtime::args::{Assignment, OutputFile};
 use tilec_runtime::{AnyDevice, AnyKernel, Bundle, Chosen};
-use tilec_vocab::{ParamKind, Payload};
+use tilec_vocab::{ParamKind, Payload, Record, settings};
 
 /// Run and time kernels that `tilec build` packed
 #[derive(Parser)]
@@ -39,7 +39,7 @@ struct Cli {
     #[arg(long, value_name = "DEVICE", default_value = "cuda")]
     device: String,
 
-    /// Run every setting of knobs that fits, not the first alone
+    /// Run every setting of knobs that fits, not the best alone
     #[arg(long)]
     all: bool,
 
@@ -47,7 +47,7 @@ struct Cli {
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeat: usize,
 
-    /// Write an output of the last launch to a file: .npy, .npz[:name] or .safetensors[:name]
+    /// Write an output of the last launch to a file: .npy, or .npz or .safetensors with or without :ENTRY
     #[arg(short, long = "output", value_name = "NAME=FILE")]
     outputs: Vec<OutputFile>,
 }
@@ -115,12 +115,12 @@ fn run(cli: &Cli) -> Result<(), String> {
     }
     let device = AnyDevice::open(&cli.device, &bundle).map_err(|error| error.to_string())?;
     let kernel = cli.kernel.as_deref();
-    let mut chosen =
-        bundle.fitting(kernel, &args, device.target()).map_err(|error| error.to_string())?;
-    if !cli.all {
-        chosen.truncate(1);
-    }
     let info = device.device().info();
+    let chosen = match cli.all {
+        true => bundle.fitting(kernel, &args, device.target(), &info),
+        false => bundle.choose(kernel, &args, device.target(), &info).map(|one| vec![one]),
+    }
+    .map_err(|error| error.to_string())?;
     for one in &chosen {
         let Ran { mut times, code } =
             run_one(&device, one, cli.repeat).map_err(|error| error.to_string())?;
@@ -138,6 +138,7 @@ fn run(cli: &Cli) -> Result<(), String> {
             info.name,
             info.model
         );
+        println!("  knobs by {}", one.because);
         if let Some(code) = code {
             println!("  from {code}");
         }
@@ -199,5 +200,10 @@ fn list(bundle: &Bundle) {
                 ParamKind::Scalar(dtype) => println!("    {}: {dtype}", param.name),
             }
         }
+    }
+    for record in &bundle.records {
+        let Record { kernel, types, consts, bucket, device, knobs, date, .. } = record;
+        let knobs = settings(knobs);
+        println!("{kernel}  {types} {consts}  for {bucket}  on {device}: {knobs}, tuned {date}");
     }
 }

@@ -52,6 +52,41 @@ fn swapped_and_garbled_files_are_misses_with_a_reason() {
     assert_eq!(cache.get(&key(1)), Lookup::Hit(b"one".to_vec()));
 }
 
+/// 2,000 files that are not what was written: each is one warning, new work, and the right payload.
+#[test]
+fn a_damaged_file_costs_one_warning_and_the_work_anew() {
+    let (_folder, cache) = fresh();
+    let payload = b"kernel flash {\n}\n".repeat(4);
+    let path = cache.put(&key(1), &payload).expect("stored");
+    let good = fs::read(&path).expect("an entry");
+    let mut cases: Vec<Vec<u8>> = Vec::new();
+    for at in 0..good.len() {
+        cases.push(good[..at].to_vec());
+        cases.push(good[at + 1..].to_vec());
+        cases.push([&good[..at], &vec![0; good.len() - at]].concat());
+        cases.extend((0..8).map(|bit| {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            bad
+        }));
+    }
+    cases.extend([&b"\n"[..], b"\0", &good].map(|more| [&good, more].concat()));
+    cases.push(fs::read(cache.put(&key(2), b"two").expect("stored")).expect("another entry"));
+    println!("{} damaged files", cases.len());
+    assert!(cases.len() >= 2000, "{} cases", cases.len());
+    for (n, bad) in cases.iter().enumerate() {
+        fs::write(&path, bad).expect("written");
+        let (mut warnings, mut made) = (Vec::new(), 0);
+        let got: Result<_, ()> =
+            cache.get_or_make(&key(1), &mut |text| warnings.push(text), || {
+                made += 1;
+                Ok(payload.clone())
+            });
+        assert_eq!((got.as_deref(), warnings.len(), made), (Ok(&payload[..]), 1, 1), "case {n}");
+        assert_eq!(cache.get(&key(1)), Lookup::Hit(payload.clone()), "case {n}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn what_others_could_have_written_is_refused() {
@@ -116,13 +151,20 @@ fn orphans_go_by_age_and_entries_by_use() {
         let time = SystemTime::now() - Duration::from_secs(seconds);
         File::options().append(true).open(path)?.set_modified(time)
     };
-    for (name, seconds) in [(".new-old", 7200), (".new-young", 60)] {
+    for (name, seconds) in [(".new-old", 7200), (".new-young", 60), (".new-ahead", 0)] {
         let path = cache.root().join(name);
         fs::write(&path, b"half").expect("written");
         set_age(&path, seconds).expect("aged");
     }
-    assert_eq!(cache.sweep(), Swept { orphans: 1, evicted: 0 });
-    assert!(cache.root().join(".new-young").exists() && !cache.root().join(".new-old").exists());
+    // The clock was set back since.
+    let ahead = cache.root().join(".new-ahead");
+    let later = SystemTime::now() + Duration::from_secs(7200);
+    let set = File::options().append(true).open(&ahead).and_then(|file| file.set_modified(later));
+    set.expect("from the future");
+    assert_eq!(cache.sweep(), Swept { orphans: 2, evicted: 0 });
+    let left =
+        [".new-old", ".new-young", ".new-ahead"].map(|name| cache.root().join(name).exists());
+    assert_eq!(left, [false, true, false]);
 
     let record = Key::new(Kind::Record);
     let paths: Vec<PathBuf> =

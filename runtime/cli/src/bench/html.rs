@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::plot::{self, Bar};
 use super::table::{expected, time};
-use super::{Report, Row, Stats, Status};
+use super::{Report, Row, Stats, Status, roof};
 
 /// Bars of one plot; rows beyond them stand in the table alone.
 const MAX_BARS: usize = 120;
@@ -36,7 +36,7 @@ pub fn page(reports: &[Report]) -> String {
 /// What is the same for all suites of a run.
 fn facts(report: &Report) -> String {
     let units = crate::output::count(report.units, "unit");
-    let rows = [
+    let mut rows = vec![
         ("device", format!("{}, {units}", report.device)),
         ("machine", report.model.clone()),
         ("date", report.date.clone()),
@@ -52,6 +52,10 @@ fn facts(report: &Report) -> String {
             "dots of pairs of lanes that exist and that no mask excludes; a multiply-add is two".to_owned(),
         ),
     ];
+    if let Some(gpu) = report.limits_of {
+        let text = format!("the least time by the data sheet of {gpu}, by the time there is");
+        rows.push(("limits", text));
+    }
     let mut html = "<dl>\n".to_owned();
     for (name, value) in rows {
         let _ = writeln!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
@@ -140,6 +144,7 @@ const COLUMNS: &[Column] = &[
     ("GFLOP", true, |row| scaled(row.flops_exact, 1e9, 3)),
     ("GFLOP/s", true, |row| row.gflops().map_or(String::new(), |n| format!("{n:.1}"))),
     ("GB/s", true, |row| row.gigabytes().map_or(String::new(), |n| format!("{n:.1}"))),
+    ("limits", true, |row| row.limits.map_or(String::new(), |share| roof::show(Some(share)))),
     ("MiB", true, |row| scaled(row.memory_bytes, f64::from(1 << 20), 1)),
     ("modelled", true, |row| row.expected().map_or(String::new(), expected)),
     ("warp instr", true, |row| row.warp_instructions().map_or(String::new(), |n| n.to_string())),

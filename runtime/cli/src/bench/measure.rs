@@ -11,7 +11,7 @@ use std::time::Duration;
 use tilec_driver::{Flops, Options, compile};
 use tilec_host::{Device, Executable, times};
 use tilec_ir::Kernel;
-use tilec_model::Gpu;
+use tilec_model::{Gpu, Pipe};
 use tilec_sim::SimDevice;
 use tilec_verify::Plan as Verification;
 use tilec_vocab::Specialisation;
@@ -337,6 +337,7 @@ fn describe(row: &mut Row, calls: &[Call<'_>], plans: &[Arc<Plan>]) {
             repeat: call.repeat,
             dtype: call.case.dtype.to_string(),
             numbers: plan.numbers.clone(),
+            pipe: Pipe::of(call.kernel, &plan.binding),
             mean_ns: None,
             expected: None,
             flops_exact: plan.flops.map(|flops| flops.exact),

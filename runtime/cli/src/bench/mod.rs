@@ -10,6 +10,7 @@ mod plan;
 mod plot;
 mod recipe;
 mod report;
+pub mod roof;
 mod sim;
 mod stats;
 mod suite;
@@ -18,6 +19,7 @@ pub mod table;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tilec_model::Pipe;
 use tilec_vocab::DType;
 
 pub use measure::{Bench, Limits, Place};
@@ -25,6 +27,7 @@ pub use memory::free_bytes;
 pub use plan::{Call, Expected, Operations};
 pub use recipe::{Known, Recipe, Step, all as recipes};
 pub use report::Report;
+pub use roof::Share;
 pub use sim::Simulated;
 pub use stats::Stats;
 pub use suite::{NAMES, Suite, SuiteRow, find, source};
@@ -103,6 +106,8 @@ pub struct Row {
     pub flops_executed: Option<u64>,
     /// Bytes that must move: of all tensors of each launch once, unless the suite says which part of them is touched.
     pub bytes: Option<u64>,
+    /// How near it came to the limits of its GPU.
+    pub limits: Option<Share>,
     /// Bytes of all tensors of the step that has most.
     pub memory_bytes: Option<u64>,
     /// Cases in which its kernels agreed with their specs before.
@@ -126,6 +131,9 @@ pub struct StepRow {
     pub dtype: String,
     /// Dimensions and integer arguments.
     pub numbers: BTreeMap<String, i64>,
+    /// What its operations are made for.
+    #[serde(skip)]
+    pub pipe: Pipe,
     /// Mean of one launch.
     pub mean_ns: Option<f64>,
     /// What the model of a GPU expects of one launch.
@@ -178,6 +186,7 @@ impl Row {
             flops_exact: None,
             flops_executed: None,
             bytes: None,
+            limits: None,
             memory_bytes: None,
             spec_cases: 0,
             reported_ms: None,

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tilec_driver::{Flops, Inspection, inspect};
-use tilec_host::Device;
+use tilec_host::{Device, bucket};
 use tilec_ir::Kernel;
 use tilec_model::Gpu;
 use tilec_passes::mask::count::Shape;
-use tilec_tune::{GpuLaunch, Knobs, bucket, model};
+use tilec_tune::{GpuLaunch, Knobs, model};
 use tilec_vocab::Specialisation;
 
 use super::Case;
@@ -172,14 +172,8 @@ pub fn smaller(
 
 /// What the model of a GPU expects of one launch; none where the kernel does not fit it.
 pub fn expected(kernel: &Kernel, plan: &Plan, gpu: &'static Gpu) -> Option<Expected> {
-    let launch = GpuLaunch {
-        kernel,
-        binding: &plan.binding,
-        facts: &tilec_ptx::usual_facts(kernel),
-        names: &plan.numbers,
-        tensor_bytes: plan.inspection.tensor_bytes,
-        gpu,
-    };
+    let (binding, bytes) = (&plan.binding, plan.inspection.tensor_bytes);
+    let launch = GpuLaunch::without_arguments(kernel, binding, &plan.numbers, bytes, gpu);
     let estimate = model(&launch, &Knobs::new()).ok()?;
     Some(Expected { time_ns: estimate.time_ns, at_most: estimate.guessed })
 }

@@ -26,6 +26,8 @@ pub struct Report {
     pub units: usize,
     /// The GPU whose model gives expected times.
     pub gpu: Option<&'static str>,
+    /// The GPU whose data sheet gives the limits.
+    pub limits_of: Option<&'static str>,
     /// Of `tilec`.
     pub version: &'static str,
     /// When the last row was done, in UTC.
@@ -39,7 +41,8 @@ impl Report {
     pub fn head(&self) -> String {
         let units = output::count(self.units, "unit");
         let gpu = self.gpu.map_or(String::new(), |gpu| format!(", times by the model of {gpu}"));
-        let mut text = format!("on {} ({}, {units}{gpu})\n", self.device, self.model);
+        let limits = self.limits_of.map_or(String::new(), |gpu| format!(", limits of {gpu}"));
+        let mut text = format!("on {} ({}, {units}{gpu}{limits})\n", self.device, self.model);
         if let (Some(name), Some(about), Some(provenance)) =
             (&self.suite, &self.about, &self.provenance)
         {

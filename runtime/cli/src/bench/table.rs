@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Expected, Row, Stats};
+use super::{Expected, Row, Stats, roof};
 use crate::output;
 
 /// A time in nanoseconds, for people.
@@ -50,16 +50,17 @@ pub fn times(rows: &[Row]) -> String {
             giga(row.flops_exact),
             number(row.gflops()),
             number(row.gigabytes()),
+            roof::show(row.limits),
             mib(row.memory_bytes),
             row.reported_ms.map_or("-".to_owned(), |ms| time(ms * 1e6)),
             remark(row),
         ]
     });
     let head = [
-        "row", "status", "mean", "dev", "p10", "p90", "GFLOP", "GFLOP/s", "GB/s", "MiB",
+        "row", "status", "mean", "dev", "p10", "p90", "GFLOP", "GFLOP/s", "GB/s", "limits", "MiB",
         "reported", "remark",
     ];
-    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9, 10], cells.collect())
+    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11], cells.collect())
 }
 
 /// The table of the simulator.
@@ -77,6 +78,7 @@ pub fn counts(rows: &[Row]) -> String {
             giga(row.flops_exact),
             mib(row.bytes),
             row.expected().map_or("-".to_owned(), expected),
+            roof::show(row.limits),
             sum(|counted| counted.warp_instructions),
             sum(|counted| counted.mma),
             sum(|counted| counted.global_sectors),
@@ -91,6 +93,7 @@ pub fn counts(rows: &[Row]) -> String {
         "GFLOP",
         "MiB moved",
         "modelled",
+        "limits",
         "warp instr",
         "mma",
         "sectors",
@@ -98,5 +101,5 @@ pub fn counts(rows: &[Row]) -> String {
         "counted at",
         "remark",
     ];
-    output::table(&head, &[2, 3, 4, 5, 6, 7, 8], cells.collect())
+    output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9], cells.collect())
 }

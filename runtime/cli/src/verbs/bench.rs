@@ -13,7 +13,7 @@ use tilec_vocab::DType;
 use crate::args::{Setting, parse_dtype};
 use crate::bench::{
     self, Bench, Call, Case, Known, Limits, NAMES, Operations, Place, Recipe, Report, Row, Status,
-    Step, Suite, SuiteRow, html, table,
+    Step, Suite, SuiteRow, html, roof, table,
 };
 use crate::failure::{Failure, Outcome};
 use crate::kept;
@@ -27,7 +27,7 @@ use crate::verbs::inspect::parse_gpu;
 #[command(after_help = "\
 A row is checked against the kernel's spec before it is timed. GFLOP/s count the dots of lanes that exist and
 that no mask excludes. `reported` is what the report that a suite's row comes from measured, on its device.
-Without FILE the suites are listed.
+`limits` is the least time by the GPU's data sheet, by the time it took. Without FILE the suites are listed.
 
 Examples:
   tilec bench causal.tile --shape B=1,H=8,G=8,M=1024,N=1024,D=64 --shape B=1,H=8,G=2,M=4096,N=4096,D=64
@@ -212,8 +212,15 @@ impl Args {
         Limits { time: self.time, limit: self.limit, count_only: self.count }
     }
 
-    fn report(&self, rows: Vec<Row>, suite: Option<(&str, &Suite)>, place: &Place) -> Report {
+    fn report(&self, mut rows: Vec<Row>, suite: Option<(&str, &Suite)>, place: &Place) -> Report {
         let info = place.device().info();
+        let limits = match place {
+            Place::Timed(_) => roof::gpu_of(&info),
+            Place::Counted(_, gpu) => Some(*gpu),
+        };
+        for row in &mut rows {
+            row.limits = limits.and_then(|gpu| row.share(gpu));
+        }
         Report {
             schema: "tilec.bench/2",
             suite: suite.map(|(name, _)| name.to_owned()),
@@ -227,6 +234,7 @@ impl Args {
                 Place::Timed(_) => None,
                 Place::Counted(_, gpu) => Some(gpu.name),
             },
+            limits_of: limits.map(|gpu| gpu.product),
             version: env!("CARGO_PKG_VERSION"),
             date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
             rows,

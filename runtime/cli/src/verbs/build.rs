@@ -9,16 +9,17 @@ use tempfile::NamedTempFile;
 use tilec_driver::Options;
 use tilec_host::RuntimeError;
 use tilec_host::gpu::PtxCompiler;
-use tilec_ir::Kernel;
+use tilec_ir::{GenericData, GenericKind, Kernel};
 use tilec_ptx::tools::{self, ToolError};
 use tilec_runtime::Bundle;
 use tilec_vocab::{
-    Artifact, Cubin, ParamKind, ParamSpec, Payload, PtxCode, Specialisation, TensorFacts,
+    Artifact, Cubin, ParamKind, ParamSpec, Payload, PtxCode, Record, Specialisation, TensorFacts,
 };
 
 use crate::failure::{Failure, Outcome};
 use crate::generics;
 use crate::output::{self, Talk};
+use crate::records;
 use crate::settings::Settings;
 use crate::source::{front, kernel};
 
@@ -27,7 +28,8 @@ use crate::source::{front, kernel};
 #[command(after_help = "\
 Every combination of the values is built, for every target; the first of them that suits a launch is
 taken. Where NVIDIA's ptxas is found (`make tools` installs it), machine code goes in beside the PTX and is
-preferred by GPUs of the target's generation; --cubin always insists on it. What a target has no room for is left out and told. `tilec-run`, which needs no compiler and no
+preferred by GPUs of the target's generation; --cubin always insists on it. Where no knob is given, knobs of
+tuning records for GPUs are built too, and launches at the records' shapes take them. What a target has no room for is left out and told. `tilec-run`, which needs no compiler and no
 LLVM, runs the file on a machine with a GPU; the crate `tilec-runtime` loads it into a program.
 
 Examples:
@@ -47,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "TARGET,…", value_delimiter = ',', default_value = tilec_ptx::DEFAULT_TARGET)]
     target: Vec<String>,
 
-    /// The kernel, where the file has several
+    /// One kernel of several; without, all are packed, and each takes of the names what it declares
     #[arg(short, long, value_name = "NAME")]
     kernel: Option<String>,
 
@@ -97,6 +99,8 @@ struct Row {
     /// Threads of a CTA; 0 if it was left out.
     threads: u32,
     shared_bytes: u32,
+    /// The shapes and GPUs whose tuning records have these knobs.
+    tuned_for: Vec<String>,
     /// Of all variants; 0 if there is none.
     cubin_bytes: usize,
     /// Why it was left out.
@@ -109,44 +113,149 @@ impl Args {
         for name in &self.target {
             tilec_ptx::target(name).map_err(|error| Failure::Usage(error.to_string()))?;
         }
-        let mut no_cubins = self.no_cubins()?;
+        let no_cubins = self.no_cubins()?;
         let mut file = self.new_file()?;
-        let options = self.settings.options()?;
-        let compiler = tilec_ptx::Compiler(self.settings.gpu()?);
         let front = front(&self.file, talk)?;
-        let kernel = kernel(front.module(&self.file)?, self.kernel.as_deref())?;
-        let (mut artifacts, mut rows) = (Vec::new(), Vec::new());
-        for given in self.combinations()? {
-            let binding = generics::binding(kernel, given)?;
-            for target in &self.target {
-                let mut built = build(kernel, &binding, &options, &compiler, target)?;
-                if let (Ok(artifact), true) =
-                    (&mut built, self.cubin != Cubins::Never && no_cubins.is_none())
-                {
-                    match translate(artifact) {
-                        Ok(()) => {}
-                        // Older than the PTX, above all.
-                        Err(error) if self.cubin == Cubins::Auto => {
-                            no_cubins = Some(error.to_string())
-                        }
-                        Err(error) => return Err(Failure::Target(error.to_string())),
-                    }
-                }
-                rows.push(row(kernel, &binding, target, &built));
-                artifacts.extend(built.ok());
-            }
-        }
+        let module = front.module(&self.file)?;
+        let kernels = match (&self.kernel, module.kernels.as_slice()) {
+            (None, several @ [_, _, ..]) => several.iter().collect(),
+            (name, _) => vec![kernel(module, name.as_deref())?],
+        };
+        let Packed { artifacts, mut records, rows, no_cubins } =
+            self.pack(&kernels, no_cubins, talk)?;
+        // What no code was made for is of no use.
+        records.retain(|record| {
+            let is_of = |a: &Artifact| record.is_of(&a.contract.kernel, &a.specialisation);
+            artifacts.iter().any(is_of)
+        });
         if artifacts.is_empty() {
             let reason = rows.into_iter().find_map(|row| row.left_out).unwrap_or_default();
             return Err(Failure::Target(format!("nothing could be built: {reason}")));
         }
-        let bundle = Bundle { tilec: env!("CARGO_PKG_VERSION").to_owned(), artifacts };
+        let bundle = Bundle { tilec: env!("CARGO_PKG_VERSION").to_owned(), artifacts, records };
         let bytes = bundle.encode().map_err(|fault| Failure::Bug(fault.to_string()))?;
         file.write_all(&bytes).map_err(|error| self.unwritable(&error))?;
         file.persist(&self.output).map_err(|error| self.unwritable(&error.error))?;
         let file = self.output.display().to_string();
         let report = Report { schema: "tilec.build/1", file, bytes: bytes.len(), rows, no_cubins };
         if self.json { output::print_json(&report) } else { print(&report) }
+    }
+
+    /// Every combination for every kernel.
+    fn pack(
+        &self,
+        kernels: &[&Kernel],
+        no_cubins: Option<String>,
+        talk: Talk,
+    ) -> Result<Packed, Failure> {
+        let options = self.settings.options()?;
+        let compiler = tilec_ptx::Compiler(self.settings.gpu()?);
+        let mut packed = Packed { no_cubins, ..Packed::default() };
+        for Bound { kernel, binding, is_free } in self.bindings(kernels)? {
+            let found = match is_free {
+                true => records::of_gpus(kernel, &binding, talk),
+                false => Vec::new(),
+            };
+            let tuned: Vec<(&str, Record)> = found
+                .into_iter()
+                .filter_map(|record| Some((self.target_for(&record)?, record)))
+                .collect();
+            for wanted in self.wanted(kernel, &binding, &tuned) {
+                let mut built = build(kernel, &wanted, &options, &compiler)?;
+                if let Ok(artifact) = &mut built {
+                    self.add_cubins(artifact, &mut packed.no_cubins)?;
+                }
+                packed.rows.push(row(kernel, wanted, &built));
+                packed.artifacts.extend(built.ok());
+            }
+            packed.records.extend(tuned.into_iter().map(|(_, record)| record));
+        }
+        Ok(packed)
+    }
+
+    /// What to bind of each kernel. Of several kernels each takes what it declares.
+    fn bindings<'k>(&self, kernels: &[&'k Kernel]) -> Result<Vec<Bound<'k>>, Failure> {
+        let declares =
+            |kernel: &Kernel, name: &str| kernel.generics.values().any(|g| g.name == name);
+        let mut all: Vec<Bound<'k>> = Vec::new();
+        for kernel in kernels {
+            for mut given in self.combinations()? {
+                // A name that none has is an error of whoever is first.
+                given.retain(|name, _| {
+                    declares(kernel, name) || !kernels.iter().any(|other| declares(other, name))
+                });
+                let is_free = self.leaves_knobs(kernel, &given);
+                let binding = generics::binding(kernel, given)?;
+                let is_same =
+                    |bound: &Bound<'_>| bound.kernel == *kernel && bound.binding == binding;
+                if !all.iter().any(is_same) {
+                    all.push(Bound { kernel, binding, is_free });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Machine code beside the PTX, where that is wanted; where it cannot be, why not.
+    fn add_cubins(&self, artifact: &mut Artifact, none: &mut Option<String>) -> Outcome {
+        if self.cubin == Cubins::Never || none.is_some() {
+            return Ok(());
+        }
+        match translate(artifact) {
+            Ok(()) => Ok(()),
+            // Older than the PTX, above all.
+            Err(error) if self.cubin == Cubins::Auto => {
+                *none = Some(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(Failure::Target(error.to_string())),
+        }
+    }
+
+    /// Whether no knob is given, so that tuning decides.
+    fn leaves_knobs(&self, kernel: &Kernel, given: &BTreeMap<String, String>) -> bool {
+        let is_given = |generic: &GenericData| {
+            matches!(generic.kind, GenericKind::Knob(_)) && given.contains_key(&generic.name)
+        };
+        !self.settings.sets_gpu_knobs()
+            && !self.settings.leaves_out_passes()
+            && !kernel.generics.values().any(is_given)
+    }
+
+    /// Of the targets the one whose code the GPU of a record takes.
+    fn target_for(&self, record: &Record) -> Option<&str> {
+        let number = |word: &str| word.strip_prefix("sm_")?.parse::<u32>().ok();
+        let gpu = record.device.split_whitespace().find_map(number)?;
+        let runs = self.target.iter().filter(|target| number(target).is_some_and(|n| n <= gpu));
+        runs.max_by_key(|target| number(target)).map(String::as_str)
+    }
+
+    /// What to build of a combination: for each target its own knobs, then those that tuning found.
+    fn wanted<'a>(
+        &'a self,
+        kernel: &Kernel,
+        binding: &Specialisation,
+        tuned: &[(&str, Record)],
+    ) -> Vec<Wanted<'a>> {
+        let mut all = Vec::new();
+        for target in &self.target {
+            let (gpu, tuned_for) = (BTreeMap::new(), Vec::new());
+            all.push(Wanted { binding: binding.clone(), gpu, target, tuned_for });
+            let mut by_knobs: BTreeMap<_, Vec<String>> = BTreeMap::new();
+            for (_, record) in tuned.iter().filter(|(of, _)| of == target) {
+                let text = format!("{} on {}", record.bucket, record.device);
+                by_knobs.entry(&record.knobs).or_default().push(text);
+            }
+            for (knobs, tuned_for) in by_knobs {
+                let declared = |name: &String| kernel.generics.values().any(|g| g.name == *name);
+                let (own, gpu): (BTreeMap<_, _>, _) =
+                    knobs.clone().into_iter().partition(|(name, _)| declared(name));
+                let mut binding = binding.clone();
+                binding.ints.extend(own);
+                all.push(Wanted { binding, gpu, target, tuned_for });
+            }
+        }
+        all
     }
 
     /// Why there can be no machine code, unless it has to be.
@@ -201,6 +310,35 @@ impl Args {
     }
 }
 
+/// What was built.
+#[derive(Default)]
+struct Packed {
+    artifacts: Vec<Artifact>,
+    records: Vec<Record>,
+    rows: Vec<Row>,
+    /// Why there are no cubins, where there were to be some.
+    no_cubins: Option<String>,
+}
+
+/// A kernel and what its generic parameters are.
+struct Bound<'k> {
+    kernel: &'k Kernel,
+    binding: Specialisation,
+    /// Whether no knob is given, so that tuning decides.
+    is_free: bool,
+}
+
+/// Code to be made.
+struct Wanted<'a> {
+    /// Types, constants, and the kernel's own knobs.
+    binding: Specialisation,
+    /// Knobs that every GPU kernel has.
+    gpu: BTreeMap<String, i64>,
+    target: &'a str,
+    /// What tuning found these knobs for.
+    tuned_for: Vec<String>,
+}
+
 /// What code may take for granted of tensors, from most to nothing.
 const ASSUMED: [TensorFacts; 3] = [
     TensorFacts::ALL,
@@ -211,12 +349,13 @@ const ASSUMED: [TensorFacts; 3] = [
 /// PTX for tensors of which more and more is known; inside, why the target has no room.
 fn build(
     kernel: &Kernel,
-    binding: &Specialisation,
+    wanted: &Wanted<'_>,
     options: &Options,
     compiler: &tilec_ptx::Compiler,
-    target: &str,
 ) -> Result<Result<Artifact, String>, Failure> {
-    let tiles = tilec_driver::compile(kernel, binding, options)?;
+    let mut tiles = tilec_driver::compile(kernel, &wanted.binding, options)?;
+    // The compiler to PTX reads them there; the kernel does not.
+    tiles.specialisation.ints.extend(wanted.gpu.clone());
     let mut variants: Vec<PtxCode> = Vec::new();
     for assumed in ASSUMED {
         let of = |param: &ParamSpec| match param.kind {
@@ -224,7 +363,7 @@ fn build(
             ParamKind::Scalar(_) => TensorFacts::default(),
         };
         let facts: Vec<TensorFacts> = tiles.contract.params.iter().map(of).collect();
-        match compiler.compile(&tiles, &facts, target) {
+        match compiler.compile(&tiles, &facts, wanted.target) {
             Ok(code) => {
                 // Where nothing is gained by taking more for granted, this one will do for both.
                 variants.retain(|other| other.text != code.text);
@@ -250,12 +389,9 @@ fn translate(artifact: &mut Artifact) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn row(
-    kernel: &Kernel,
-    binding: &Specialisation,
-    target: &str,
-    built: &Result<Artifact, String>,
-) -> Row {
+fn row(kernel: &Kernel, wanted: Wanted<'_>, built: &Result<Artifact, String>) -> Row {
+    let Wanted { mut binding, gpu, target, tuned_for } = wanted;
+    binding.ints.extend(gpu);
     let variants = match built.as_ref().map(|artifact| &artifact.payload) {
         Ok(Payload::Ptx(variants)) => &variants[..],
         _ => &[],
@@ -267,6 +403,7 @@ fn row(
         target: target.to_owned(),
         threads: first.map_or(0, |code| code.threads),
         shared_bytes: first.map_or(0, |code| code.shared_bytes),
+        tuned_for,
         cubin_bytes: variants.iter().flat_map(|code| &code.cubin).map(|cubin| cubin.0.len()).sum(),
         left_out: built.as_ref().err().cloned(),
     }
@@ -282,7 +419,11 @@ fn print(report: &Report) -> Outcome {
             number(row.threads),
             number(row.shared_bytes),
             number(u32::try_from(row.cubin_bytes).unwrap_or(u32::MAX)),
-            row.left_out.clone().map(|why| format!("left out: {why}")).unwrap_or_default(),
+            match &row.left_out {
+                Some(why) => format!("left out: {why}"),
+                None if row.tuned_for.is_empty() => String::new(),
+                None => format!("tuned for {}", row.tuned_for.join("; ")),
+            },
         ]
     };
     let head = ["kernel", "for", "target", "threads", "shared bytes", "cubin bytes", ""];

@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long, value_name = "DEVICE", default_value_t = target::default(), env = "TILEC_DEVICE")]
     device: Target,
 
-    /// Write an output to a file: .npy, .npz[:name] or .safetensors[:name]
+    /// Write an output to a file: .npy, or .npz or .safetensors with or without :ENTRY
     #[arg(short, long = "output", value_name = "NAME=FILE")]
     outputs: Vec<OutputFile>,
 

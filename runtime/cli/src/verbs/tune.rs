@@ -8,21 +8,23 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tilec_cache::{Cache, default_root};
-use tilec_host::{Device, Launch, gpu};
+use tilec_host::{Device, Launch, bucket};
 use tilec_ir::Kernel;
 use tilec_tune::{
-    GpuLaunch, Kind, Knobs, Limits, Outcome as Tried, Ranked, Reason, Record, Row, Setup, Site,
-    Step, Timing, Tuned, bucket, find, gpu_candidates, rank, show, store, tune,
+    GpuLaunch, Kind, Knobs, Limits, Outcome as Tried, Ranked, Reason, Row, Setup, Site, Step,
+    Timing, Tuned, find, gpu_candidates, rank, shipped, show, store, tune,
 };
+use tilec_vocab::Record;
 
 use crate::bench::free_bytes;
 use crate::call::Call;
 use crate::failure::{Failure, Outcome};
-use crate::hints::{gpu_of, tensor_bytes};
+use crate::hints::gpu_of;
 use crate::loader::is_stdin;
 use crate::modelled;
 use crate::output::{self, Talk};
 use crate::prepare::prepare;
+use crate::records;
 use crate::watchdog;
 
 /// Find the fastest knobs for a kernel and a shape, and remember them
@@ -141,14 +143,7 @@ impl Args {
             None => (declared, Vec::new()),
             Some(gpu) => {
                 let all = gpu_candidates(&declared, &self.call.fixed_gpu()?);
-                let launch = GpuLaunch {
-                    kernel,
-                    binding: &prepared.binding,
-                    facts: &gpu::facts(&prepared.launch.args().args),
-                    names: &shape,
-                    tensor_bytes: tensor_bytes(&prepared.launch),
-                    gpu,
-                };
+                let launch = GpuLaunch::new(kernel, &prepared.binding, &prepared.launch, gpu);
                 let ranked = rank(&launch, &all);
                 (promising(&ranked, &all[0]), ranked)
             }
@@ -178,9 +173,15 @@ impl Args {
         let cache = cache.map_err(|error| talk.say(format!("warning: {error}"))).ok();
         let mut warn = |text: String| talk.say(format!("warning: {text}"));
         let old = cache.as_ref().and_then(|cache| find(cache, &subject.site, &mut warn));
+        if self.pinned {
+            let came_with_us = records::came_with_us();
+            return match old.as_ref().or(shipped(&came_with_us, &subject.site)) {
+                Some(record) => self.known(&subject, record),
+                None => self.unknown(&subject),
+            };
+        }
         match old {
             Some(record) if !self.again => self.known(&subject, &record),
-            _ if self.pinned => self.pinned_default(&subject),
             old => self.tune(&subject, cache.as_ref(), old, talk),
         }
     }
@@ -199,13 +200,22 @@ impl Args {
         ))
     }
 
-    fn pinned_default(&self, subject: &Subject<'_>) -> Outcome {
-        let knobs = &subject.candidates[0];
+    /// What a run takes where nobody tuned.
+    fn unknown(&self, subject: &Subject<'_>) -> Outcome {
+        let has_choice = tilec_tune::candidates(subject.kernel, &Knobs::new()).is_ok();
+        let (from, knobs) = match subject.ranked.first() {
+            Some(best) if has_choice => ("model", &best.knobs),
+            Some(_) | None => ("default", &subject.candidates[0]),
+        };
         if self.json {
-            return output::print_json(&subject.report("default", knobs));
+            return output::print_json(&subject.report(from, knobs));
         }
-        let title = subject.title();
-        output::print(&format!("{title}\nno record; a run takes the default, {}\n", show(knobs)))
+        let of = match from {
+            "model" => "the model's choice",
+            _ => "the default",
+        };
+        let (title, knobs) = (subject.title(), show(knobs));
+        output::print(&format!("{title}\nno record; a run takes {of}, {knobs}\n"))
     }
 
     fn tune(

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tilec_host::{Arg, Launch};
+use crate::bind::Launch;
+use crate::device::Arg;
 
 /// Numbers of a launch that its time may depend on: dimensions and integer arguments, by name.
 pub fn numbers(launch: &Launch) -> BTreeMap<String, i64> {
@@ -22,7 +23,7 @@ pub fn numbers(launch: &Launch) -> BTreeMap<String, i64> {
 ///
 /// ```
 /// let numbers = [("M".to_owned(), 1000), ("window".to_owned(), -1)];
-/// assert_eq!(tilec_tune::bucket::of(&numbers.into()), "M=1024 window=-1");
+/// assert_eq!(tilec_host::bucket::of(&numbers.into()), "M=1024 window=-1");
 /// ```
 pub fn of(numbers: &BTreeMap<String, i64>) -> String {
     let round = |n: i64| match u64::try_from(n) {
