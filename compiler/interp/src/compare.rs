@@ -11,6 +11,10 @@
 //! The maximum is over the whole tensor, so one number bounds every element: a single element of
 //! the naive result may happen to be exact, and demanding twice nothing there would be unfair.
 //!
+//! One draw of the arguments may be lucky all the same: with a single query, all of a gradient has one rounded factor. `tilec
+//! verify` therefore holds an error just outside of the bound against the greatest of the naive result's over eight more draws
+//! of the same shape.
+//!
 //! **The constant** is absolute on purpose. It only matters where the naive result is almost
 //! exact, and then the numbers are small integers or powers of two, for which nothing larger is
 //! needed. Scaling it by the greatest exact value, `1e-5 * max(1, max |exact|)`, would allow for

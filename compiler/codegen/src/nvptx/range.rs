@@ -167,7 +167,8 @@ mod tests {
             .iter()
             .flat_map(|&low| ends.iter().filter(move |&&h| h >= low).map(move |&h| (low, h)))
             .collect();
-        let ops: [(BinaryOp, fn(i64, i64) -> i64); 7] = [
+        type Operation = fn(i64, i64) -> i64;
+        let ops: [(BinaryOp, Operation); 7] = [
             (BinaryOp::Add, |a, b| a + b),
             (BinaryOp::Sub, |a, b| a - b),
             (BinaryOp::Mul, |a, b| a * b),

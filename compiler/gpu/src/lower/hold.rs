@@ -38,7 +38,7 @@ impl Lower<'_> {
             .copied()
             .collect();
         let mut taken: u32 = carried.iter().flatten().map(|layout| words(layout, 4)).sum();
-        for ((value, layout), _) in &self.scope.held {
+        for (value, layout) in self.scope.held.keys() {
             taken += words(layout, self.bytes_of(*value));
         }
         for inst in &dots {
