@@ -24,6 +24,12 @@ const OFF: [i64; 2] = [30, 95];
 /// Registers of a thread.
 const MOST_REGISTERS: u32 = 255;
 
+/// The choices of `BM` and `BN` in `attend_partial`.
+const BLOCKS: [[i64; 2]; 6] = [[64, 64], [64, 32], [64, 128], [128, 64], [128, 32], [128, 128]];
+
+/// Bytes in local memory, at most: at head 256 with 64 by 128, two addresses of the loop that a causal mask cuts.
+const MOST_SPILLED: u32 = 16;
+
 struct Task<'a> {
     kernel: &'a Kernel,
     dtype: DType,
@@ -112,6 +118,39 @@ fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
     println!("the model is off by {median} registers in the median");
     if median > OFF[0] {
         complaints.push(format!("the model is off by {median} registers in the median"));
+    }
+    no_complaints(complaints);
+}
+
+/// Attention without a mask and with one, at each choice of its blocks; warps and stages as they come by themselves.
+#[test]
+fn blocks_of_attention_stay_in_registers() {
+    if let Err(missing) = tools::find("ptxas") {
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let modules = modules();
+    let mut complaints = Vec::new();
+    let kernels = modules.iter().flat_map(|(_, module)| &module.kernels);
+    for kernel in kernels.filter(|kernel| ["full", "causal"].contains(&kernel.name.as_str())) {
+        for (head, blocks) in [64, 128, 256].into_iter().flat_map(|d| BLOCKS.map(|b| (d, b))) {
+            let mut binding = binding(kernel, DType::F16, head);
+            binding.ints.extend([("BM".to_owned(), blocks[0]), ("BN".to_owned(), blocks[1])]);
+            let name = format!("{} D={head} BM={} BN={}", kernel.name, blocks[0], blocks[1]);
+            match ptx(kernel, &binding, &Options::default(), TARGETS[0].name) {
+                // Shared memory is exact, and then there is nothing to run.
+                Err(why) if why.contains("bytes of shared memory") => {}
+                Err(why) => complaints.push(format!("{name}: {why}")),
+                Ok(code) => {
+                    let made =
+                        tools::assemble(&code.text, TARGETS[0].name).expect("ptxas takes it");
+                    println!("{name:28} {}", made.usage);
+                    if made.usage.spill_bytes.0 > MOST_SPILLED {
+                        complaints.push(format!("{name}: {}", made.usage));
+                    }
+                }
+            }
+        }
     }
     no_complaints(complaints);
 }

@@ -36,11 +36,14 @@ pub struct Knobs {
     pub warps: u32,
     /// Slots of each ring of a loop's operands.
     pub stages: u32,
+    /// Whether somebody chose the warps. If nobody did, more of them are taken where so few want more registers than a
+    /// thread has.
+    pub warps_are_set: bool,
 }
 
 impl Default for Knobs {
     fn default() -> Knobs {
-        Knobs { warps: 4, stages: 2 }
+        Knobs { warps: 4, stages: 2, warps_are_set: false }
     }
 }
 
@@ -62,8 +65,9 @@ impl SetKnobs {
             set.or_else(declared).unwrap_or(usual)
         };
         Knobs {
-            warps: choice(self.warps, "warps", usual.warps),
-            stages: choice(self.stages, "stages", usual.stages),
+            warps: choice(self.warps, KNOBS[0].0, usual.warps),
+            stages: choice(self.stages, KNOBS[1].0, usual.stages),
+            warps_are_set: self.warps.is_some() || binding.ints.contains_key(KNOBS[0].0),
         }
     }
 }
@@ -187,8 +191,25 @@ pub fn program(
     for switch in SWITCHES.iter().filter(|switch| options.off.contains(&switch.name)) {
         (switch.turn_off)(&mut chosen);
     }
-    Ok(tilec_gpu::to_gpu(&kernel, &chosen)?)
+    let mut made = tilec_gpu::to_gpu(&kernel, &chosen)?;
+    if knobs.warps_are_set {
+        return Ok(made);
+    }
+    let registers = |program: &Program| Needs::of(program).registers;
+    while nvptx::TARGETS.iter().any(|target| registers(&made) > target.max_thread_registers)
+        && chosen.warps < MOST_WARPS
+    {
+        chosen.warps *= 2;
+        match tilec_gpu::to_gpu(&kernel, &chosen) {
+            Ok(more) if registers(&more) < registers(&made) => made = more,
+            _ => break,
+        }
+    }
+    Ok(made)
 }
+
+/// Warps that are taken where nobody chose them, at most.
+const MOST_WARPS: u32 = 8;
 
 /// A program that a target has room for, else an error that says what to set instead: `remake` is tried with other
 /// values of `knobs`.
