@@ -52,10 +52,18 @@ fn make(task: &Task<'_>) -> Made {
     Ok((made.usage, Needs::of(&program).registers))
 }
 
+/// Whether there is a `ptxas`; else says that a test is skipped.
+fn has_ptxas() -> bool {
+    let found = tools::find("ptxas");
+    if let Err(missing) = &found {
+        eprintln!("skipped: {missing}");
+    }
+    found.is_ok()
+}
+
 #[test]
 fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
-    if let Err(missing) = tools::find("ptxas") {
-        eprintln!("skipped: {missing}");
+    if !has_ptxas() {
         return;
     }
     let modules = modules();
@@ -125,8 +133,7 @@ fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
 /// Attention without a mask and with one, at each choice of its blocks; warps and stages as they come by themselves.
 #[test]
 fn blocks_of_attention_stay_in_registers() {
-    if let Err(missing) = tools::find("ptxas") {
-        eprintln!("skipped: {missing}");
+    if !has_ptxas() {
         return;
     }
     let modules = modules();

@@ -127,13 +127,18 @@ fn whole(cache: &Cache, n: usize) -> bool {
     }
 }
 
+/// Runs 64 processes at once, which all succeed.
+fn make_in_many(what: &str, root: &Path) {
+    let mut makers: Vec<Child> = (0..64).map(|_| start(what, root)).collect();
+    assert!(makers.iter_mut().all(|maker| maker.wait().expect("waited for").success()));
+}
+
 #[test]
 fn processes_that_want_one_entry_make_it_once() {
     let folder = TempDir::new().expect("a folder");
     let root = folder.path().join("cache");
     Cache::open(&root).expect("a cache");
-    let mut makers: Vec<Child> = (0..64).map(|_| start("make", &root)).collect();
-    assert!(makers.iter_mut().all(|maker| maker.wait().expect("waited for").success()));
+    make_in_many("make", &root);
     let made = fs::read(root.join("made")).expect("a log");
     assert_eq!(made.len(), 1, "made {} times", made.len());
     assert_eq!(Cache::open(&root).expect("a cache").list().expect("a list").len(), 1);
@@ -144,8 +149,7 @@ fn processes_that_want_entries_of_their_own_all_get_them() {
     let folder = TempDir::new().expect("a folder");
     let root = folder.path().join("cache");
     Cache::open(&root).expect("a cache");
-    let mut makers: Vec<Child> = (0..64).map(|_| start("make own", &root)).collect();
-    assert!(makers.iter_mut().all(|maker| maker.wait().expect("waited for").success()));
+    make_in_many("make own", &root);
     assert_eq!(Cache::open(&root).expect("a cache").list().expect("a list").len(), 64);
 }
 

@@ -193,14 +193,14 @@ impl Emitter<'_> {
         let near = if most >= LARGE / 4 {
             let x = lower(self, "i64", name);
             let rest = self.less_thread(&x, layout, lanes);
-            return Ok(self.cut(&rest, LARGE));
+            return Ok(self.cut(&rest, -LARGE, LARGE));
         } else if self.ranges.is_short(x, 2 * most) {
             let x = self.short(&name);
             lower(self, "i32", x)
         } else {
             // Cut first: what the thread adds changes nothing of what lies so far out.
             let x = lower(self, "i64", name);
-            self.cut(&x, LARGE)
+            self.cut(&x, -LARGE, LARGE)
         };
         Ok(match self.sum(layout, |axis| coefficient(lanes, axis)).thread.as_str() {
             "0" => near,
@@ -216,18 +216,14 @@ impl Emitter<'_> {
         }
     }
 
-    /// An `i64` as the nearest `i32` of at most this size.
-    fn cut(&mut self, x: &str, most: i64) -> String {
-        let (low, high) = ((-most).to_string(), most.to_string());
-        let x = self.text.call("i64", "llvm.smax.i64", &[("i64", x), ("i64", &low)]);
-        let x = self.text.call("i64", "llvm.smin.i64", &[("i64", &x), ("i64", &high)]);
-        self.text.def(format_args!("trunc i64 {x} to i32"))
-    }
-
     /// An `i64` as the nearest `i32`.
     pub fn clamped(&mut self, x: &str) -> String {
-        let low = i64::from(i32::MIN).to_string();
-        let high = i64::from(i32::MAX).to_string();
+        self.cut(x, i32::MIN.into(), i32::MAX.into())
+    }
+
+    /// An `i64` as the nearest `i32` from `low` to `high`.
+    fn cut(&mut self, x: &str, low: i64, high: i64) -> String {
+        let (low, high) = (low.to_string(), high.to_string());
         let x = self.text.call("i64", "llvm.smax.i64", &[("i64", x), ("i64", &low)]);
         let x = self.text.call("i64", "llvm.smin.i64", &[("i64", &x), ("i64", &high)]);
         self.text.def(format_args!("trunc i64 {x} to i32"))
