@@ -80,6 +80,8 @@ pub struct ValData {
     pub layout: Option<Layout<Axis>>,
     /// The name the source gives it, for dumps.
     pub name: Option<String>,
+    /// Of a uniform integer: it is a natural number below this, where that is known from the start.
+    pub below: Option<u32>,
 }
 
 /// A tile in shared memory, or a ring of them.

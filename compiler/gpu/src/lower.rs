@@ -167,7 +167,7 @@ fn warps(study: &Study<'_>, roles: &BTreeMap<Inst, Roles>, wanted: u32) -> u32 {
 
 impl<'k> Lower<'k> {
     fn val(&mut self, elem: DType, layout: Option<Layout<Axis>>) -> Val {
-        self.program.values.push(ValData { elem, layout, name: None })
+        self.program.values.push(ValData { elem, layout, name: None, below: None })
     }
 
     fn stmt(&mut self, results: Vec<Val>, op: Op) {

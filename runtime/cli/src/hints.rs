@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tilec_driver::CompileError;
 use tilec_host::{Arguments, CodeKey, CodeStore, DeviceInfo, RuntimeError};
 use tilec_ir::{Kernel, Module, Tile};
-use tilec_model::Gpu;
+use tilec_model::{Estimate, Gpu};
 use tilec_ptx::KNOBS;
 use tilec_tune::{GpuLaunch, Knobs, candidates, gpu_candidates, model, rank, show};
 use tilec_vocab::Artifact;
@@ -164,7 +164,13 @@ pub fn own_knobs(
                 .into_iter()
                 .find(|ranked| ranked.outcome.is_ok())
                 .map(|r| r.knobs),
-            false => all.into_iter().find(|knobs| model(&launch, knobs).is_ok()),
+            false => {
+                let mut fits = all.into_iter().filter_map(|k| Some((model(&launch, &k).ok()?, k)));
+                let first = fits.next()?;
+                let calm = |(estimate, _): &(Estimate, Knobs)| !estimate.spills;
+                let best = if calm(&first) { Some(first) } else { fits.find(calm).or(Some(first)) };
+                best.map(|(_, knobs)| knobs)
+            }
         }
         .map(own)
     })

@@ -140,6 +140,8 @@ pub struct Estimate {
     pub parts_ns: [f64; 3],
     /// The whole.
     pub time_ns: f64,
+    /// Whether a thread wants more registers than there are.
+    pub spills: bool,
     /// Whether a loop's length or a branch depends on data and was guessed.
     pub guessed: bool,
 }
@@ -205,6 +207,7 @@ pub fn estimate(
         bound,
         parts_ns,
         time_ns: START_NS + longest,
+        spills: needs.registers > target.max_thread_registers,
         guessed: walked.guessed,
     })
 }

@@ -191,21 +191,33 @@ pub fn program(
     for switch in SWITCHES.iter().filter(|switch| options.off.contains(&switch.name)) {
         (switch.turn_off)(&mut chosen);
     }
-    let mut made = tilec_gpu::to_gpu(&kernel, &chosen)?;
-    if knobs.warps_are_set {
-        return Ok(made);
-    }
+    let most = nvptx::TARGETS.iter().map(|target| target.max_thread_registers).min();
     let registers = |program: &Program| Needs::of(program).registers;
-    while nvptx::TARGETS.iter().any(|target| registers(&made) > target.max_thread_registers)
-        && chosen.warps < MOST_WARPS
-    {
+    let fits = |program: &Program| most.is_none_or(|most| registers(program) <= most);
+    let mut best: Option<Program> = None;
+    loop {
+        // Fragments that a loop need not read again are worth registers that are there, not spills.
+        let held = [chosen.held_operands, false];
+        for held_operands in held.into_iter().take(1 + usize::from(chosen.held_operands)) {
+            let options = tilec_gpu::Options { held_operands, ..chosen.clone() };
+            let made = match tilec_gpu::to_gpu(&kernel, &options) {
+                Err(error) if best.is_none() => return Err(error.into()),
+                Err(_) => continue,
+                Ok(made) => made,
+            };
+            if best.as_ref().is_none_or(|best| registers(&made) < registers(best)) {
+                best = Some(made);
+            }
+            if let Some(made) = best.take_if(|best| fits(best)) {
+                return Ok(made);
+            }
+        }
         chosen.warps *= 2;
-        match tilec_gpu::to_gpu(&kernel, &chosen) {
-            Ok(more) if registers(&more) < registers(&made) => made = more,
-            _ => break,
+        if knobs.warps_are_set || chosen.warps > MOST_WARPS {
+            break;
         }
     }
-    Ok(made)
+    best.ok_or_else(|| Error::Bug(Bug::new("ptx", "a kernel without a program")))
 }
 
 /// Warps that are taken where nobody chose them, at most.

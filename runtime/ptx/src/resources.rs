@@ -9,14 +9,14 @@ use std::fmt;
 
 use tilec_codegen::nvptx::Target;
 use tilec_gpu::Program;
-use tilec_gpu::gir::{Block, Dot, DotKind, Op, Operand, Stmt, Val};
-use tilec_ir::Axis;
+use tilec_gpu::gir::{Access, Block, Dot, DotKind, Op, Operand, Stmt, Val};
+use tilec_ir::{Axis, Elem, Param, ParamType};
 use tilec_layout::{Layout, Place};
 use tilec_vocab::DType;
 
 /// Registers for addresses, loop counters and what an instruction is at, without dots and with them: measured over the
 /// library.
-const ALLOWANCE: [u32; 2] = [16, 40];
+const ALLOWANCE: [u32; 2] = [16, 68];
 
 /// What a program needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub struct Needs {
 impl Needs {
     /// Of a program.
     pub fn of(program: &Program) -> Needs {
-        let mut pressure = Pressure { program, most: 0, has_dots: false };
+        let mut pressure = Pressure { program, uses: Uses::default(), most: 0, has_dots: false };
+        pressure.uses.count(&program.body);
         pressure.body(&program.body, BTreeSet::new());
         let allowance = ALLOWANCE[usize::from(pressure.has_dots)];
         Needs {
@@ -161,22 +162,95 @@ pub fn advice(knobs: &[Choice], fits: impl Fn(&BTreeMap<&str, i64>) -> bool) -> 
     }
 }
 
+/// What tells how values are kept.
+#[derive(Default)]
+struct Uses {
+    /// How often each value is read.
+    reads: BTreeMap<Val, u32>,
+    /// What a reduction reads.
+    reduced: BTreeSet<Val>,
+    /// Choices between tiles.
+    choices: BTreeSet<Val>,
+    /// Integers that came from tensors, or from other threads, and what they were made into.
+    fetched: BTreeSet<Val>,
+    /// Integers that came from shared memory.
+    wide: BTreeSet<Val>,
+}
+
+impl Uses {
+    fn count(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            let result = stmt.results.first().copied();
+            match &stmt.op {
+                Op::For(whole) => self.count(&whole.body.body),
+                Op::If { then, otherwise, .. } => {
+                    [then, otherwise].into_iter().for_each(|block| self.count(&block.body));
+                }
+                Op::Reduce { value, .. } => {
+                    self.reduced.insert(*value);
+                }
+                Op::Select(..) => self.choices.extend(result),
+                Op::Load(_) | Op::Convert(..) => self.fetched.extend(result),
+                Op::Get(_) => self.wide.extend(result),
+                Op::Cast(from) if self.fetched.contains(from) => self.fetched.extend(result),
+                _ => {}
+            }
+            for read in operands(&stmt.op) {
+                *self.reads.entry(read).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether a reduction takes the elements of a choice one by one as they are made.
+    fn is_passing(&self, value: Val) -> bool {
+        let once = self.reads.get(&value) == Some(&1);
+        once && self.choices.contains(&value) && self.reduced.contains(&value)
+    }
+}
+
+/// Dots of the same block that wait for neither each other: `ptxas` has the fragments of both under way.
+fn beside_each_other<'b>(body: &'b [Stmt], at: usize) -> impl Iterator<Item = &'b Dot> {
+    let after = |at: usize| {
+        let mut made: BTreeSet<Val> = body[at].results.iter().copied().collect();
+        for stmt in &body[at + 1..] {
+            if operands(&stmt.op).iter().any(|value| made.contains(value)) {
+                made.extend(&stmt.results);
+            }
+        }
+        made
+    };
+    let mine = after(at);
+    body.iter().enumerate().filter_map(move |(other, stmt)| {
+        let Op::Dot(dot) = &stmt.op else { return None };
+        let depends = match other.cmp(&at) {
+            std::cmp::Ordering::Less => body[at].results.iter().any(|r| after(other).contains(r)),
+            std::cmp::Ordering::Equal => true,
+            std::cmp::Ordering::Greater => stmt.results.iter().any(|r| mine.contains(r)),
+        };
+        (!depends).then_some(&**dot)
+    })
+}
+
 /// Counts registers of tiles, backwards: what is alive after a statement, less what it makes, and what it reads.
 struct Pressure<'a> {
     program: &'a Program,
+    uses: Uses,
     most: u32,
     has_dots: bool,
 }
 
 impl Pressure<'_> {
-    /// Registers of 32 bits in which a thread keeps a value. Truths are predicates, and integers are made where they are
-    /// wanted; pairs of 16-bit floats share a register.
+    /// Registers of 32 bits in which a thread keeps a value. Truths are predicates, and integers that need not be fetched are
+    /// made where they are wanted; pairs of 16-bit floats share a register.
     fn registers(&self, value: Val) -> u32 {
         let Some(layout) = self.program.layout(value) else { return 0 };
         let elements = layout.count(Place::Register);
         match self.program.elem(value) {
+            _ if self.uses.is_passing(value) => 0,
             DType::F32 => elements,
             DType::F16 | DType::BF16 => elements.div_ceil(2),
+            DType::I32 | DType::I64 if self.uses.fetched.contains(&value) => elements,
+            DType::I64 if self.uses.wide.contains(&value) => 2 * elements,
             DType::Bool | DType::I32 | DType::I64 => 0,
         }
     }
@@ -188,7 +262,7 @@ impl Pressure<'_> {
 
     /// What is alive before the statements, given what is alive after them.
     fn body(&mut self, body: &[Stmt], mut alive: BTreeSet<Val>) -> BTreeSet<Val> {
-        for stmt in body.iter().rev() {
+        for (at, stmt) in body.iter().enumerate().rev() {
             let after = alive.clone();
             stmt.results.iter().for_each(|result| {
                 alive.remove(result);
@@ -213,7 +287,10 @@ impl Pressure<'_> {
                 }
                 op => alive.extend(operands(op)),
             }
-            let beside = self.beside(stmt.results.first(), &stmt.op);
+            let mut beside = self.beside(stmt.results.first(), &stmt.op);
+            if matches!(stmt.op, Op::Dot(_)) {
+                beside += beside_each_other(body, at).map(|dot| self.under_way(dot)).sum::<u32>();
+            }
             // A product goes on from its sum, register by register; so do element-wise operations.
             self.note(&after, beside);
             if !matches!(stmt.op, Op::For(_) | Op::If { .. }) {
@@ -238,7 +315,7 @@ impl Pressure<'_> {
             Op::Dot(dot) => {
                 self.has_dots = true;
                 match dot.kind {
-                    DotKind::Mma(mma, _) => self.fragments(dot, mma.operand_bytes()),
+                    DotKind::Mma(..) => self.under_way(dot),
                     DotKind::Fma => result.map_or(0, |result| self.factors(dot, *result)),
                 }
             }
@@ -246,12 +323,27 @@ impl Pressure<'_> {
             Op::Copy { access, layout, .. } if access.dims.iter().any(|dim| dim.tile.is_some()) => {
                 2 * layout.count(Place::Register) / access.vector.max(1)
             }
+            // All of it is under way from memory to shared memory.
+            Op::Copy { access, layout, is_async: false, .. } => {
+                let bytes = self.param_elem(access.param).size_bytes() as u32;
+                (layout.count(Place::Register) * bytes).div_ceil(4)
+            }
             _ => 0,
         }
     }
 
+    /// Element type of a tensor.
+    fn param_elem(&self, param: Param) -> DType {
+        match &self.program.signature.params[param].ty {
+            ParamType::Tensor { elem: Elem::Known(elem), .. } => *elem,
+            _ => DType::F32,
+        }
+    }
+
     /// Fragments of one step of a product on tensor cores, of operands in shared memory.
-    fn fragments(&self, dot: &Dot, bytes: u32) -> u32 {
+    fn under_way(&self, dot: &Dot) -> u32 {
+        let DotKind::Mma(mma, _) = dot.kind else { return 0 };
+        let bytes = mma.operand_bytes();
         let depth: u32 = dot.over.iter().map(|&axis| self.program.extent(axis)).product();
         let steps = (depth * bytes / 32).max(1);
         let words = |operand: Operand, layout: &Layout<Axis>| match operand {
@@ -275,6 +367,11 @@ impl Pressure<'_> {
     }
 }
 
+/// Tiles that say which elements an access is to.
+fn tiles(access: &Access) -> impl Iterator<Item = Val> {
+    access.dims.iter().filter_map(|dim| dim.tile)
+}
+
 /// The values that an instruction reads, but for loops and branches.
 fn operands(op: &Op) -> Vec<Val> {
     match op {
@@ -285,9 +382,11 @@ fn operands(op: &Op) -> Vec<Val> {
         | Op::Convert(a, _)
         | Op::ReduceLanes(_, a, _)
         | Op::Reduce { value: a, .. }
-        | Op::Store(_, a)
-        | Op::AtomicAdd(_, a)
         | Op::Put(a, _) => vec![*a],
+        Op::Store(access, a) | Op::AtomicAdd(access, a) => {
+            tiles(access).chain(std::iter::once(*a)).collect()
+        }
+        Op::Load(access) | Op::Copy { access, .. } => tiles(access).collect(),
         Op::Binary(_, a, b) | Op::Compare(_, a, b) => vec![*a, *b],
         Op::Select(a, b, c) | Op::Fma(a, b, c) => vec![*a, *b, *c],
         Op::Dot(dot) => {
@@ -302,10 +401,8 @@ fn operands(op: &Op) -> Vec<Val> {
         | Op::Scalar(_)
         | Op::Program(_)
         | Op::Lanes(_)
-        | Op::Load(_)
         | Op::Clear(_)
         | Op::Get(_)
-        | Op::Copy { .. }
         | Op::Commit
         | Op::Wait(_)
         | Op::Barrier

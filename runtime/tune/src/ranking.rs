@@ -152,8 +152,8 @@ pub fn model(launch: &GpuLaunch<'_>, knobs: &Knobs) -> Result<Estimate, String> 
         .map_err(|shortage| shortage.to_string())
 }
 
-/// All candidates, the fastest by the model first, those that cannot be last. Of equals the earlier one comes first, so the
-/// order is the same each time.
+/// All candidates, the fastest by the model first; those that want more registers than a thread has come after all that do not,
+/// and those that cannot be are last. Of equals the earlier one comes first, so the order is the same each time.
 pub fn rank(launch: &GpuLaunch<'_>, candidates: &[Knobs]) -> Vec<Ranked> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::new());
@@ -178,8 +178,12 @@ pub fn rank(launch: &GpuLaunch<'_>, candidates: &[Knobs]) -> Vec<Ranked> {
         .into_iter()
         .map(|(n, outcome)| Ranked { knobs: candidates[n].clone(), outcome })
         .collect();
+    let spills = |ranked: &Ranked| ranked.outcome.as_ref().is_ok_and(|estimate| estimate.spills);
     let time = |ranked: &Ranked| ranked.time_ns().unwrap_or(f64::INFINITY);
-    ranked.sort_by(|a, b| time(a).total_cmp(&time(b)));
+    ranked.sort_by(|a, b| {
+        let cannot = a.outcome.is_err().cmp(&b.outcome.is_err());
+        cannot.then(spills(a).cmp(&spills(b))).then(time(a).total_cmp(&time(b)))
+    });
     ranked
 }
 

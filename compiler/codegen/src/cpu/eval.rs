@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tilec_ir::{Axis, Imm, InstData, Op, Value};
+use tilec_ir::{Axis, Imm, InstData, Op, UnaryOp, Value};
 
 use super::emit::{Buffer, Emitter, Home, Kind, Result};
 use super::text::Text;
@@ -158,6 +158,9 @@ impl Emitter<'_> {
             Op::Splat => self.eval(data.args[0], point),
             Op::Unary(op) => {
                 let x = self.eval(data.args[0], point)?;
+                if x.vector && matches!(op, UnaryOp::Exp | UnaryOp::Exp2) && self.is_coarse(value) {
+                    return Ok(Val::lanes(self.coarse_exp(*op, &x.text)));
+                }
                 Ok(self.unary(*op, dtype, &x))
             }
             Op::Binary(op) => {

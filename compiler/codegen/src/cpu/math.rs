@@ -210,7 +210,7 @@ impl Emitter<'_> {
     }
 
     /// By Horner's rule, the highest power first.
-    fn polynomial(&mut self, v: bool, x: &str, terms: &[f32]) -> String {
+    pub fn polynomial(&mut self, v: bool, x: &str, terms: &[f32]) -> String {
         let mut sum = self.f(terms[0], v);
         for &term in &terms[1..] {
             let term = self.f(term, v);

@@ -19,6 +19,7 @@
 
 mod access;
 mod cast;
+mod coarse;
 mod control;
 mod direct;
 mod dot;

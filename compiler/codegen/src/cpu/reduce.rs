@@ -147,14 +147,16 @@ impl Emitter<'_> {
         let rest: Vec<Axis> = source.over.iter().copied().filter(|&axis| axis != inner).collect();
         self.nest_from(point, &rest, Some(inner), &mut |this, point| {
             let val = this.term(source, point)?;
-            let val = this.lift(&val, source.kind.lane());
-            let (count, base) = (this.count(inner), point.vector.clone().map(|(_, base)| base));
-            let left = format!("sub i64 {count}, {}", base.unwrap_or_default());
-            let left = this.text.def(left);
-            let mask = this.lanes_below(&left);
-            let masks = this.lanes_of("i1", true);
-            let val =
-                this.text.def(format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}"));
+            let mut val = this.lift(&val, source.kind.lane());
+            if !this.is_whole(inner, this.host.lanes) {
+                let (count, base) = (this.count(inner), point.vector.clone().map(|(_, base)| base));
+                let left = format!("sub i64 {count}, {}", base.unwrap_or_default());
+                let left = this.text.def(left);
+                let mask = this.lanes_below(&left);
+                let masks = this.lanes_of("i1", true);
+                let some = format_args!("select {masks} {mask}, {ty} {val}, {ty} {identity}");
+                val = this.text.def(some);
+            }
             this.accumulate(source, &sum, &val);
             Ok(())
         })?;

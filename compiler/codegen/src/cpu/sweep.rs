@@ -6,10 +6,13 @@
 //! for n: sum[m] += e[n, m]               ->        e = exp(s[n, m])
 //! for n, n + 1: pack(e[n, m], e[n + 1, m])         sum[m] += e; pack(e of n and n + 1)
 //! ```
+//!
+//! A pass goes over several vectors side by side. For that alone it is worth it where one vector's instructions wait long for
+//! one another.
 
 use std::collections::BTreeSet;
 
-use tilec_ir::{Axis, Inst, InstData, Op, Value};
+use tilec_ir::{Axis, Inst, InstData, Op, UnaryOp, Value};
 
 use super::emit::{Buffer, Emitter, Home, Result};
 use super::eval::{Point, Val};
@@ -43,7 +46,8 @@ impl<'k> Emitter<'k> {
     /// pass. Says whether there was any.
     pub fn sweep(&mut self, insts: &[Inst]) -> Result<bool> {
         let Some(pass) = self.pass(insts) else { return Ok(false) };
-        if pass.tiles.len() + pass.sums.len() + pass.packs.len() < 2 {
+        let alone = pass.tiles.len() + pass.sums.len() + pass.packs.len() < 2;
+        if alone && !pass.tiles.iter().any(|&tile| self.is_long(tile)) {
             return Ok(false);
         }
         let members: BTreeSet<Value> = pass
@@ -112,6 +116,21 @@ impl<'k> Emitter<'k> {
             }
         }
         Some(pass)
+    }
+
+    /// Whether computing a value waits on a chain of instructions long enough that several vectors should go side by side.
+    fn is_long(&self, value: Value) -> bool {
+        let Some(data) = self.kernel.def(value).filter(|_| !self.homes.contains_key(&value)) else {
+            return false;
+        };
+        let lazy = |&arg: &Value| self.layouts.is_lazy(arg) && self.is_long(arg);
+        match &data.op {
+            Op::Unary(op) => !matches!(op, UnaryOp::Neg | UnaryOp::Not | UnaryOp::Abs),
+            Op::Splat | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast => {
+                data.args.iter().any(lazy)
+            }
+            _ => false,
+        }
     }
 
     /// The axis of the vectors and the other one, if an instruction can be part of a pass.

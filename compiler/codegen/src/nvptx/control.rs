@@ -1,26 +1,32 @@
 //! Loops and branches; both uniform.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tilec_gpu::gir::{Block, For, Val};
+use tilec_gpu::gir::{Block, For, Op, Val};
+use tilec_ir::Entity;
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
+use super::shared::Places;
 use super::value::{Tile, Value, llvm_type};
 
-/// A value that a loop counts, as the loop counts it: `lo + trip * step + past`.
+/// A value that a loop counts, as the loop counts it: `base + count * scale + past`. A loop over what fits into 32 bits counts the
+/// values themselves, any other one its iterations.
 #[derive(Clone, Debug)]
 pub struct Counter {
-    /// Iterations before this one, an `i32`.
-    pub trip: String,
-    /// Iterations in all, an `i32`.
-    trips: String,
-    /// The first value, an `i64`.
-    pub lo: String,
-    /// The value it stays below.
+    /// What the loop counts, an `i32`, never below 0.
+    pub count: String,
+    /// What the count stays below, an `i32`.
+    limit: String,
+    /// What the count goes up by.
+    by: i64,
+    /// The value where the count is 0, an `i64`.
+    pub base: String,
+    /// From one count to the next.
+    pub scale: i64,
+    /// The value that the loop's own stays below.
     hi: Val,
-    /// From one iteration to the next.
-    pub step: i64,
     /// How far it is from the loop's own.
     pub past: i64,
 }
@@ -33,11 +39,25 @@ impl Counter {
 
     /// Iterations from this one to the one that counts the value, where the question is whether there is such a one.
     pub fn ahead_of(&self, end: Val) -> Option<i64> {
-        let whole = self.past % self.step == 0 && self.past >= 0 && end == self.hi;
-        let ahead = self.past / self.step;
-        // Far from where `trips - ahead` would wrap.
-        (whole && ahead < 1 << 16).then_some(ahead)
+        let step = self.by * self.scale;
+        let whole = self.past % step == 0 && self.past >= 0 && end == self.hi;
+        // Far from where `limit - past` would wrap.
+        (whole && self.past < MOST_AHEAD).then_some(self.past / step)
     }
+}
+
+/// How far a loop looks ahead, at most, in values of its axis.
+const MOST_AHEAD: i64 = 1 << 16;
+
+/// What holds again after a block, where it was computed anew in it.
+#[derive(Default)]
+pub struct Outside {
+    /// How many statements made numbers before it.
+    numbers: usize,
+    /// Numbers, with the loops around their making.
+    values: BTreeMap<Val, (Option<Value>, usize)>,
+    /// Addresses in shared memory.
+    places: Option<Vec<Places>>,
 }
 
 /// LLVM values of some values, in order.
@@ -75,8 +95,8 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    /// The test stands at the end; a loop that may not run at all is skipped by a branch before it. Iterations are
-    /// counted in 32 bits, and what depends on `iv` is made of that count.
+    /// The test stands at the end; a loop that may not run at all is skipped by a branch before it. Counted is in 32 bits, and
+    /// what depends on `iv` is made of that count.
     pub fn for_loop(&mut self, results: &[Val], looped: &'a For) -> Result<()> {
         let (lo, hi) = (self.uniform(looped.lo)?, self.uniform(looped.hi)?);
         let initial = self.words(&looped.initial)?;
@@ -86,7 +106,11 @@ impl<'a> Emitter<'a> {
             (self.text.new_label(), self.text.new_label(), self.text.new_label());
         self.text.branch(&some, &count, &exit);
         self.text.begin(&count);
-        let trips = self.trips(&lo, &hi, looped.step);
+        let is_short = self.is_short(looped);
+        let (start, limit) = match is_short {
+            true => (self.short(&lo), self.short(&hi)),
+            false => ("0".to_owned(), self.trips(&lo, &hi, looped.step)),
+        };
         let counted = self.text.current();
         self.loops.push(Rc::new(self.text.reserve()));
         self.text.jump(&body);
@@ -97,26 +121,40 @@ impl<'a> Emitter<'a> {
         let names: Vec<String> = initial.iter().map(|_| self.text.name()).collect();
         let lines: Vec<_> = initial.iter().map(|_| self.text.reserve()).collect();
         // Opaque to LLVM, which would have a counter of its own for each use.
-        let trip =
+        let count =
             self.text.def(format_args!("call i32 asm \"mov.b32 $0, $1;\", \"=r,r\"(i32 {phi})"));
-        let counter = Counter { trip, trips, lo, hi: looped.hi, step: looped.step, past: 0 };
-        let iv = self.counted(looped, &counter);
+        let (by, base, scale) = match is_short {
+            true => (looped.step, "0".to_owned(), 1),
+            false => (1, lo, looped.step),
+        };
+        self.counts.push(count.clone());
+        self.ivs.push(looped.iv);
+        let counter = Counter { count, limit, by, base, scale, hi: looped.hi, past: 0 };
+        let iv = self.counted(looped, &counter, is_short);
         self.set(looped.iv, Value::Uniform(iv));
         self.counters.insert(looped.iv, counter.clone());
         self.name_as(&looped.params, &looped.initial, &names)?;
-        self.text.enter();
+        for &param in &looped.params {
+            if let Some(below) = self.program.values[param].below {
+                self.ranges.know(param, (0, i64::from(below) - 1));
+            }
+        }
+        self.enter();
+        if looped.body.body.iter().any(|stmt| matches!(stmt.op, Op::For(_))) {
+            self.anew()?;
+        }
         self.body(&looped.body.body)?;
         let yields = self.words(&looped.body.yields)?;
         if yields.iter().map(|y| y.0).ne(initial.iter().map(|i| i.0)) {
             return Err(self.unsupported("a loop that yields other values than it began with"));
         }
-        let next = self.text.def(format_args!("add i32 {}, 1", counter.trip));
+        let next = self.text.def(format_args!("add i32 {}, {by}", counter.count));
         let more = self.more(&counter, 1);
         let latch = self.text.current();
         self.text.branch(&more, &body, &exit);
         self.text.fill(
             &phi_line,
-            format_args!("{phi} = phi i32 [ 0, %{counted} ], [ {next}, %{latch} ]"),
+            format_args!("{phi} = phi i32 [ {start}, %{counted} ], [ {next}, %{latch} ]"),
         );
         for ((line, name), ((ty, first), (_, again))) in
             lines.iter().zip(&names).zip(initial.iter().zip(&yields))
@@ -128,8 +166,10 @@ impl<'a> Emitter<'a> {
         }
 
         self.loops.pop();
+        self.counts.pop();
+        self.ivs.pop();
         self.text.begin(&exit);
-        self.text.leave();
+        self.leave();
         let mut out = Vec::with_capacity(initial.len());
         for ((ty, first), (_, again)) in initial.iter().zip(&yields) {
             out.push(
@@ -138,39 +178,81 @@ impl<'a> Emitter<'a> {
             );
         }
         self.name_as(results, &looped.initial, &out)?;
-        if self.text.is_nested() { Ok(()) } else { self.anew() }
+        self.anew()
     }
 
-    /// What a loop counts, as an `i64`.
-    fn counted(&mut self, looped: &For, counter: &Counter) -> String {
-        let Counter { trip, lo, step, .. } = counter;
+    /// Whether the values of a loop's axis are natural numbers of 32 bits, and so are those of some blocks ahead.
+    fn is_short(&self, looped: &For) -> bool {
+        let is_short =
+            self.ranges.is_natural(looped.lo) && self.ranges.is_short(looped.hi, MOST_AHEAD);
+        is_short && looped.step <= MOST_AHEAD
+    }
+
+    /// The value of a loop's axis, as an `i64`.
+    fn counted(&mut self, looped: &For, counter: &Counter, is_short: bool) -> String {
+        let Counter { count, base, scale, .. } = counter;
         if let (Some(from), Some(end)) = (self.ranges.of(looped.lo), self.ranges.of(looped.hi)) {
             // Not empty where it is counted.
             let range = (from.0, (end.1 - 1).max(from.0));
             self.ranges.know(looped.iv, range);
-            if self.ranges.is_short(looped.lo, 0) && self.ranges.is_short(looped.iv, 0) {
-                let passed = self.text.def(format_args!("mul i32 {trip}, {step}"));
-                let lo = self.short(lo);
-                let short = self.text.def(format_args!("add i32 {lo}, {passed}"));
-                return self.long(&short, range);
+            if is_short {
+                return self.long(count, range);
             }
         }
-        let wide = self.text.def(format_args!("zext i32 {trip} to i64"));
-        let passed = self.text.def(format_args!("mul i64 {wide}, {step}"));
-        self.text.def(format_args!("add i64 {lo}, {passed}"))
+        let wide = self.text.def(format_args!("zext i32 {count} to i64"));
+        let passed = self.text.def(format_args!("mul i64 {wide}, {scale}"));
+        self.text.def(format_args!("add i64 {base}, {passed}"))
     }
 
-    /// After a loop of the outermost level: uniform numbers are computed again, rather than live in registers across the loop.
+    /// The block of a loop or branch begins.
+    fn enter(&mut self) {
+        self.text.enter();
+        let numbers = self.numbers.len();
+        self.outside.push(Outside { numbers, ..Outside::default() });
+    }
+
+    /// It ends: what was computed anew in it is forgotten.
+    fn leave(&mut self) {
+        self.text.leave();
+        let Some(outside) = self.outside.pop() else { return };
+        self.numbers.truncate(outside.numbers);
+        for (value, (made, depth)) in outside.values {
+            (self.values[value.index()], self.depths[value.index()]) = (made, depth);
+        }
+        if let Some(places) = outside.places {
+            self.places = places;
+        }
+    }
+
+    /// After a loop, and where a loop begins that has others in it: uniform numbers are computed again, rather than live in
+    /// registers across a loop.
     fn anew(&mut self) -> Result<()> {
-        self.text.begin_late();
+        if let Some(outside) = self.outside.last_mut() {
+            outside.places.get_or_insert_with(|| self.places.clone());
+        }
+        self.text.begin_late(self.counts.last().cloned());
         self.forget_idle_places();
+        let outer = self.ivs.len().saturating_sub(1);
+        for iv in self.ivs[..outer].to_vec() {
+            self.keep(iv);
+            self.disguise(iv)?;
+        }
         for stmt in self.numbers.clone() {
+            stmt.results.iter().for_each(|&result| self.keep(result));
             match self.is_long(stmt) {
                 true => stmt.results.iter().try_for_each(|&result| self.disguise(result))?,
                 false => self.stmt(stmt)?,
             }
         }
         Ok(())
+    }
+
+    /// Notes what a value is outside of this block.
+    fn keep(&mut self, value: Val) {
+        let made = (self.values[value.index()].clone(), self.depths[value.index()]);
+        if let Some(outside) = self.outside.last_mut() {
+            outside.values.entry(value).or_insert(made);
+        }
     }
 
     /// The same number as another value: what is made of it from here on is computed anew.
@@ -182,6 +264,7 @@ impl<'a> Emitter<'a> {
         let number = if self.ranges.is_natural(value) {
             let short = self.text.early(format_args!("trunc i64 {number} to i32"));
             let short = self.text.opaque("i32", &short);
+            let short = self.text.anew(&short);
             self.text.early(format_args!("zext i32 {short} to i64"))
         } else {
             self.text.opaque("i64", &number)
@@ -209,9 +292,9 @@ impl<'a> Emitter<'a> {
 
     /// Whether there is an iteration so many after the present one.
     pub fn more(&mut self, counter: &Counter, ahead: i64) -> String {
-        let Counter { trip, trips, .. } = counter;
-        let left = self.text.def(format_args!("add i32 {trips}, {}", -ahead));
-        self.text.def(format_args!("icmp slt i32 {trip}, {left}"))
+        let Counter { count, limit, by, .. } = counter;
+        let left = self.text.def(format_args!("add i32 {limit}, {}", -ahead * by));
+        self.text.def(format_args!("icmp slt i32 {count}, {left}"))
     }
 
     pub fn branch(
@@ -227,9 +310,9 @@ impl<'a> Emitter<'a> {
         let mut sides = Vec::new();
         for (label, block) in [(&then_label, then), (&else_label, otherwise)] {
             self.text.begin(label);
-            self.text.enter();
+            self.enter();
             self.body(&block.body)?;
-            self.text.leave();
+            self.leave();
             sides.push((self.words(&block.yields)?, self.text.current()));
             self.text.jump(&end);
         }

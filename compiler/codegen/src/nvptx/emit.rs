@@ -9,7 +9,7 @@ use tilec_ir::{Axis, BinaryOp, Entity, Imm};
 use tilec_layout::Layout;
 use tilec_vocab::{DType, Span};
 
-use super::control::Counter;
+use super::control::{Counter, Outside};
 use super::intrinsics;
 use super::lanes::Broadcasts;
 use super::range::{EXTENT, Ranges};
@@ -90,17 +90,23 @@ pub struct Emitter<'a> {
     pub target: &'a Target,
     pub text: Text,
     pub lines: super::entry::Lines<'a>,
-    values: Vec<Option<Value>>,
+    pub values: Vec<Option<Value>>,
     /// Values that loops count.
     pub counters: BTreeMap<Val, Counter>,
     /// For each loop around the statement being written, the outermost first: a line before it.
     pub loops: Vec<Rc<Reserved>>,
-    /// Statements outside all loops and branches that make uniform numbers.
+    /// What those loops count, as `i32`s that are never below 0.
+    pub counts: Vec<String>,
+    /// And the values they count with that.
+    pub ivs: Vec<Val>,
+    /// Statements before this one, in this block and those around it, that make uniform numbers.
     pub numbers: Vec<&'a Stmt>,
+    /// For each block around the statement being written, what holds again after it.
+    pub outside: Vec<Outside>,
     /// What is known of uniform integers.
     pub ranges: Ranges,
     /// For each value, loops around its making.
-    depths: Vec<usize>,
+    pub depths: Vec<usize>,
     /// Where broadcast operands are, found once for each pair of layouts.
     pub broadcasts: Broadcasts,
     /// Addresses of accesses to shared memory, found once for each buffer and layout.
@@ -118,7 +124,10 @@ impl<'a> Emitter<'a> {
             values: vec![None; program.values.len()],
             counters: BTreeMap::new(),
             loops: Vec::new(),
+            counts: Vec::new(),
+            ivs: Vec::new(),
             numbers: Vec::new(),
+            outside: Vec::new(),
             ranges: Ranges::default(),
             depths: vec![0; program.values.len()],
             broadcasts: Broadcasts::default(),
@@ -212,7 +221,7 @@ impl<'a> Emitter<'a> {
             let place = self.lines.place(stmt.span);
             self.text.set_place(place);
             self.stmt(stmt)?;
-            if !self.text.is_nested() && self.is_number(stmt) {
+            if self.is_number(stmt) {
                 self.numbers.push(stmt);
             }
             if self.text.instructions() > MOST_INSTRUCTIONS {
@@ -260,7 +269,10 @@ impl<'a> Emitter<'a> {
             Op::Dim(dim) => {
                 let mut name = self.dim(*dim);
                 if self.text.is_late() {
-                    name = self.text.opaque("i64", &name);
+                    let short = self.text.early(format_args!("trunc i64 {name} to i32"));
+                    let short = self.text.opaque("i32", &short);
+                    let short = self.text.anew(&short);
+                    name = self.text.early(format_args!("zext nneg i32 {short} to i64"));
                 }
                 let result = self.result(stmt)?;
                 self.ranges.know(result, EXTENT);

@@ -159,7 +159,7 @@ impl Emitter<'_> {
             "target triple = \"nvptx64-nvidia-cuda\"\n\n\
              @$shared = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n\n\
              define ptx_kernel void @\"{name}\"({}) #0{subprogram} {{\n{}}}\n\n{}\n\
-             attributes #0 = {{ convergent nounwind \"target-cpu\"=\"{}\" \"nvvm.reqntid\"=\"{threads},1,1\" }}\n\
+             attributes #0 = {{ convergent nounwind \"target-cpu\"=\"{}\" \"nvvm.minctasm\"=\"1\" \"nvvm.reqntid\"=\"{threads},1,1\" }}\n\
              attributes #1 = {{ convergent nounwind }}\n\
              attributes #2 = {{ nounwind willreturn memory(none) }}\n\n{lines}",
             parameters.join(", "),

@@ -52,7 +52,8 @@ impl Emitter<'_> {
             let mut start = self.uniform(uniform)?;
             match self.counters.get(&uniform).cloned() {
                 Some(counter) if inside => {
-                    start = self.text.def(format_args!("add i64 {}, {}", counter.lo, counter.past));
+                    start =
+                        self.text.def(format_args!("add i64 {}, {}", counter.base, counter.past));
                     counted.push((stride, counter));
                 }
                 _ => varies |= inside,
@@ -73,9 +74,9 @@ impl Emitter<'_> {
         }
         // Last, so that all before it stays the same from one iteration to the next.
         for (stride, counter) in counted {
-            let trip = self.text.def(format_args!("zext i32 {} to i64", counter.trip));
-            let step = self.scaled(stride, &counter.step.to_string(), elem_bytes);
-            let bytes = self.text.def(format_args!("mul i64 {trip}, {step}"));
+            let count = self.text.def(format_args!("zext i32 {} to i64", counter.count));
+            let step = self.scaled(stride, &counter.scale.to_string(), elem_bytes);
+            let bytes = self.text.def(format_args!("mul i64 {count}, {step}"));
             pointer = self
                 .text
                 .def(format_args!("getelementptr i8, ptr addrspace(1) {pointer}, i64 {bytes}"));

@@ -12,9 +12,9 @@ pub struct Text {
     /// What depends on the thread and the parameters only: in the entry block, each expression once.
     early: String,
     known: BTreeMap<String, String>,
-    /// The same since the last loop of the outermost level: such values are computed anew after it, so that they do not live
-    /// across the loop. `None` before the first.
-    late: Option<(Rc<Reserved>, BTreeMap<String, String>)>,
+    /// The same since a loop ended, in the block around it and in those around that: such values are computed anew, so that
+    /// they do not live across the loop. The innermost last.
+    late: Vec<Late>,
     /// Loops and branches around the line being written.
     depth: usize,
     /// Lines of the body; reserved ones are filled in later.
@@ -27,6 +27,15 @@ pub struct Text {
     place: Option<usize>,
     /// Intrinsics called, by name.
     intrinsics: BTreeSet<String>,
+}
+
+/// Where values are computed anew, and which have been.
+struct Late {
+    depth: usize,
+    at: Rc<Reserved>,
+    /// What the loop around it counts.
+    count: Option<String>,
+    known: BTreeMap<String, String>,
 }
 
 /// A line of the body.
@@ -95,16 +104,14 @@ impl Text {
     /// An expression of thread and parameters: computed once, at the start.
     pub fn early(&mut self, rhs: impl Display) -> String {
         let rhs = rhs.to_string();
-        if let Some((at, known)) = &self.late {
-            if let Some(name) = known.get(&rhs) {
+        if let Some(late) = self.late.last() {
+            if let Some(name) = late.known.get(&rhs) {
                 return name.clone();
             }
-            let at = at.clone();
+            let at = late.at.clone();
             let name = self.name();
             self.fill(&at, format_args!("{name} = {rhs}"));
-            if let Some((_, known)) = &mut self.late {
-                known.insert(rhs, name.clone());
-            }
+            self.late.last_mut().map(|late| late.known.insert(rhs, name.clone()));
             return name;
         }
         if let Some(name) = self.known.get(&rhs) {
@@ -119,12 +126,27 @@ impl Text {
 
     /// Whether early values are computed after a loop and not in the entry block.
     pub fn is_late(&self) -> bool {
-        self.late.is_some()
+        !self.late.is_empty()
     }
 
-    /// From now on early values are computed here.
-    pub fn begin_late(&mut self) {
-        self.late = Some((Rc::new(self.reserve()), BTreeMap::new()));
+    /// From now on, until the block ends, early values are computed here.
+    pub fn begin_late(&mut self, count: Option<String>) {
+        let depth = self.depth;
+        self.late.retain(|late| late.depth < depth);
+        let at = Rc::new(self.reserve());
+        self.late.push(Late { depth, at, count, known: BTreeMap::new() });
+    }
+
+    /// The same `i32`, in a loop as if it changed with each iteration: else LLVM and ptxas would compute what is made of it
+    /// before the loop, and keep that.
+    pub fn anew(&mut self, number: &str) -> String {
+        let Some(count) = self.late.last().and_then(|late| late.count.clone()) else {
+            return number.to_owned();
+        };
+        // The sign of a count, which is none.
+        let zero =
+            self.early(format_args!("call i32 asm \"shr.s32 $0, $1, 31;\", \"=r,r\"(i32 {count})"));
+        self.early(format_args!("or i32 {number}, {zero}"))
     }
 
     /// Whether the line being written is inside a loop or branch.
@@ -140,6 +162,7 @@ impl Text {
     /// A loop or branch ends.
     pub fn leave(&mut self) {
         self.depth -= 1;
+        self.late.retain(|late| late.depth <= self.depth);
     }
 
     /// Where following instructions come from.

@@ -46,9 +46,10 @@ impl Emitter<'_> {
     pub fn special(&mut self, name: &str) -> String {
         if self.text.is_late() {
             // Opaque, so that it is read again.
-            return self
+            let again = self
                 .text
                 .early(format_args!("call i32 asm sideeffect \"mov.u32 $0, %{name};\", \"=r\"()"));
+            return self.text.anew(&again);
         }
         self.text.early_call("i32", &format!("llvm.nvvm.read.ptx.sreg.{name}"), &[])
     }

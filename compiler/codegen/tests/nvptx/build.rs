@@ -74,7 +74,7 @@ impl Build {
     }
 
     pub fn value(&mut self, elem: DType, layout: Option<&Layout<Axis>>) -> Val {
-        self.program.values.push(ValData { elem, layout: layout.cloned(), name: None })
+        self.program.values.push(ValData { elem, layout: layout.cloned(), name: None, below: None })
     }
 
     pub fn push(&mut self, results: Vec<Val>, op: Op) {

@@ -112,8 +112,13 @@ impl Printer<'_> {
         match &stmt.op {
             Op::For(whole) => {
                 let carried = whole.params.iter().zip(&whole.initial);
-                let carried: Vec<String> =
-                    carried.map(|(param, initial)| format!("{param} = {initial}")).collect();
+                let below = |param: &Val| match self.program.values[*param].below {
+                    Some(below) => format!(" below {below}"),
+                    None => String::new(),
+                };
+                let carried: Vec<String> = carried
+                    .map(|(param, initial)| format!("{param} = {initial}{}", below(param)))
+                    .collect();
                 self.line(
                     depth,
                     format_args!(

@@ -81,6 +81,7 @@ impl<'k> Lower<'k> {
             if pipeline.slots > 1 {
                 initial.push(self.int(0));
                 let slot = self.val(DType::I64, None);
+                self.program.values[slot].below = Some(pipeline.slots);
                 names.push(slot);
                 pipeline.slot = Some(slot);
             }

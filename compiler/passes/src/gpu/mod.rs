@@ -7,6 +7,7 @@ use crate::pipeline::{Options, Pass, run};
 use crate::{cse, dce};
 
 mod base2;
+mod late;
 mod masked;
 mod maxima;
 mod reciprocal;
@@ -63,6 +64,13 @@ pub const GPU_PASSES: &[Pass] = &[
         after: &["gpu_dce"],
         why: "a running maximum in base 2 that starts above -inf needs neither a guard nor a choice",
         run: running::run,
+    },
+    Pass {
+        name: "late_masks",
+        stage: Tile::NAME,
+        after: &["gpu_dce"],
+        why: "a thread has seven predicates: masks that wait for a product must be kept elsewhere",
+        run: late::run,
     },
 ];
 
