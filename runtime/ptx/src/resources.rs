@@ -209,7 +209,7 @@ impl Uses {
 }
 
 /// Dots of the same block that wait for neither each other: `ptxas` has the fragments of both under way.
-fn beside_each_other<'b>(body: &'b [Stmt], at: usize) -> impl Iterator<Item = &'b Dot> {
+fn beside_each_other(body: &[Stmt], at: usize) -> impl Iterator<Item = &Dot> {
     let after = |at: usize| {
         let mut made: BTreeSet<Val> = body[at].results.iter().copied().collect();
         for stmt in &body[at + 1..] {

@@ -232,8 +232,8 @@ impl<'a> Emitter<'a> {
         }
         self.text.begin_late(self.counts.last().cloned());
         self.forget_idle_places();
-        let outer = self.ivs.len().saturating_sub(1);
-        for iv in self.ivs[..outer].to_vec() {
+        for outer in 0..self.ivs.len().saturating_sub(1) {
+            let iv = self.ivs[outer];
             self.keep(iv);
             self.disguise(iv)?;
         }
