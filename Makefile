@@ -9,7 +9,7 @@ TILEC := target/release/tilec
 help:
 	@echo "make demo   build tilec and run attention on a real model's Q, K, V, checked against PyTorch"
 	@echo "make test   every test of the workspace"
-	@echo "make matrix every kernel in every type, head size and setting on the simulator; takes an hour"
+	@echo "make matrix every kernel in every type, head size and setting on the simulator; takes a quarter of an hour"
 	@echo "make lint   formatting and clippy"
 	@echo "make fuzz   200,000 seeded hostile inputs through every reader of text"
 	@echo "make tools  install NVIDIA's ptxas and nvdisasm, for tilec emit --to sass"

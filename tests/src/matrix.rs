@@ -171,8 +171,8 @@ pub fn with_specs<'a>(
 pub fn cells<'a>(kernels: &[(&'a Kernel, &'a Kernel)]) -> Vec<Cell<'a>> {
     let mut cells = Vec::new();
     for &(kernel, spec) in kernels {
-        let has = |name: &str| kernel.generics.values().any(|generic| generic.name == name);
-        let heads = if has("D") || has("N") { &HEADS[..] } else { &HEADS[..1] };
+        let heads =
+            if kernel.declares("D") || kernel.declares("N") { &HEADS[..] } else { &HEADS[..1] };
         for (dtype, precision) in NUMBERS {
             if precision != Precision::Ieee && kernel.precisions().next().is_none() {
                 continue;

@@ -100,10 +100,9 @@ impl Problem {
             };
             params.push((name.to_owned(), dtype, value));
         }
-        let has = |name: &String| spec.generics.values().any(|generic| generic.name == *name);
         let mut of_spec = binding.clone();
-        of_spec.dtypes.retain(|name, _| has(name));
-        of_spec.ints.retain(|name, _| has(name));
+        of_spec.dtypes.retain(|name, _| spec.declares(name));
+        of_spec.ints.retain(|name, _| spec.declares(name));
         let bound = specialise(spec, &of_spec).expect("a spec that fits");
         let low = binding.dtypes.values().next().copied().unwrap_or(DType::F32);
         let values = || params.iter().map(|(_, _, value)| value.clone()).collect();

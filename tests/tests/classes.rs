@@ -12,8 +12,7 @@ fn inspected(text: &str, (rows, columns): (i64, i64), numbers: &[(&str, i64)]) -
     let module = lowered(text);
     let kernel = &module.kernels[0];
     let ints = [("BM", rows), ("BN", columns), ("D", 64)];
-    let has = |name: &str| kernel.generics.values().any(|generic| generic.name == name);
-    let ints = ints.into_iter().filter(|(name, _)| has(name));
+    let ints = ints.into_iter().filter(|(name, _)| kernel.declares(name));
     let binding = Specialisation {
         dtypes: BTreeMap::from([("T".to_owned(), DType::F16)]),
         ints: ints.map(|(name, value)| (name.to_owned(), value)).collect(),

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tilec_codegen::nvptx::TARGETS;
 use tilec_driver::optimise;
-use tilec_ir::{GenericKind, Kernel};
+use tilec_ir::Kernel;
 use tilec_ptx::resources::Needs;
 use tilec_ptx::tools::{self, Usage};
 use tilec_ptx::{Options, SetKnobs};
 use tilec_tests::gpu::{FLOATS, binding, modules, ptx};
 use tilec_tests::no_complaints;
+use tilec_tune::{Knobs, SpaceError, candidates};
 use tilec_vocab::{DType, Specialisation};
 
 /// Head size.
@@ -148,20 +149,16 @@ fn ptxas_takes_every_kernel_and_the_model_of_registers_is_near() {
 
 /// Every setting of a kernel's own knobs, in the order of its text.
 fn settings(kernel: &Kernel, binding: &Specialisation) -> Vec<Specialisation> {
-    let mut all = vec![binding.clone()];
-    for generic in kernel.generics.values() {
-        let GenericKind::Knob(choices) = &generic.kind else { continue };
-        let with = |binding: &Specialisation| {
-            let set = |&choice: &i64| {
-                let mut set = binding.clone();
-                set.ints.insert(generic.name.clone(), choice);
-                set
-            };
-            choices.iter().map(set).collect::<Vec<_>>()
-        };
-        all = all.iter().flat_map(with).collect();
+    let with = |knobs: Knobs| {
+        let mut set = binding.clone();
+        set.ints.extend(knobs);
+        set
+    };
+    match candidates(kernel, &Knobs::new()) {
+        Ok(all) => all.into_iter().map(with).collect(),
+        Err(SpaceError::NoKnobs) => vec![binding.clone()],
+        Err(why) => panic!("{}: {why}", kernel.name),
     }
-    all
 }
 
 /// Warps and stages as they come by themselves. A setting that wants more registers than there are is not taken by a launch or
@@ -174,7 +171,7 @@ fn settings_with_enough_registers_spill_none() {
     let modules = modules();
     let mut tasks = Vec::new();
     for kernel in modules.iter().flat_map(|(_, module)| &module.kernels) {
-        let has_head = kernel.generics.values().any(|generic| generic.name == "D");
+        let has_head = kernel.declares("D");
         for dtype in FLOATS.into_iter().filter(|dtype| is_full() || *dtype == DType::F16) {
             for head in HEADS.into_iter().take(if has_head { HEADS.len() } else { 1 }) {
                 for binding in settings(kernel, &binding(kernel, dtype, head)) {

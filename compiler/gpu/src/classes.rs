@@ -5,14 +5,15 @@
 //!
 //! 1. to the result of a reduction, from what is reduced;
 //! 2. to operands over fewer axes than the result they are broadcast to;
-//! 3. to what no dot reaches: the largest class that is left is laid out for wide loads and stores, and so on.
+//! 3. to the indices of rows that are copied to shared memory, from who copies which;
+//! 4. to what no dot reaches: the largest class that is left is laid out for wide loads and stores, and so on.
 //!
 //! Where two dots meet in a class, the first has its way and the second's result is converted.
 
 use std::collections::BTreeMap;
 
 use tilec_ir::{Axis, Entity, Inst, Op, Value};
-use tilec_layout::{Layout, blocked};
+use tilec_layout::{Layout, blocked, chunked};
 
 use crate::fragments::Fragments;
 use crate::study::Study;
@@ -149,13 +150,26 @@ impl Chooser<'_, '_> {
             }
             // Of a load, the indices that are no sums of lanes.
             op if Study::element_wise(op) || matches!(op, Op::Load(_)) => {
-                let Some(layout) = self.get(data.results[0]).cloned() else { return false };
-                let axes = study.axes(data.results[0]);
-                data.args.iter().fold(false, |any, &arg| {
+                let result = data.results[0];
+                let open = |&&arg: &&Value| self.counts(arg) && self.get(arg).is_none();
+                let open: Vec<Value> = data.args.iter().filter(open).copied().collect();
+                if open.is_empty() {
+                    return false;
+                }
+                let is_staged = self.staged[result.index()];
+                let layout = match is_staged {
+                    true => Some(copies(study, inst, self.warps)),
+                    false => self.get(result).cloned(),
+                };
+                let Some(layout) = layout else { return false };
+                let axes = study.axes(result);
+                open.into_iter().fold(false, |any, arg| {
                     let kept = study.axes(arg);
                     let missing = axes.iter().filter(|axis| !kept.contains(axis));
                     let narrow = missing.fold(layout.clone(), |left, &axis| left.without(axis));
-                    self.counts(arg) && self.set(arg, narrow) || any
+                    // Each index is found by one thread, and sent to those that copy its row.
+                    let narrow = if is_staged { narrow.dealt_to_copies() } else { narrow };
+                    self.set(arg, narrow) || any
                 })
             }
             _ => false,
@@ -194,6 +208,15 @@ impl Chooser<'_, '_> {
         let layout = blocked(&axes, bytes, self.warps);
         self.set(value, layout)
     }
+}
+
+/// Who copies what of a load to shared memory, if nothing is padded.
+pub(crate) fn copies(study: &Study<'_>, inst: Inst, warps: u32) -> Layout<Axis> {
+    let order = memory_order(study, inst);
+    let extents: Vec<(Axis, u32)> =
+        order.into_iter().map(|axis| (axis, study.extent(axis))).collect();
+    let bytes = study.dtype(study.data(inst).results[0]).size_bytes() as u32;
+    chunked(&extents, bytes, warps)
 }
 
 /// The axes of an access in the order of the dimensions they index, the slowest first.

@@ -113,7 +113,10 @@ pub(crate) struct Lower<'k> {
 pub(crate) fn lower(kernel: &Kernel, options: &Options) -> Result<Program> {
     let study = Study::new(kernel);
     let roles = roles(&study);
-    let warps = warps(&study, &roles, options.warps);
+    let warps = match options.column_warps {
+        true => options.warps,
+        false => warps_with_rows(&study, &roles, options.warps),
+    };
     let extent = |axis| study.extent(axis);
     let mut cut = BTreeMap::new();
     for (&inst, role) in &roles {
@@ -159,10 +162,12 @@ pub(crate) fn lower(kernel: &Kernel, options: &Options) -> Result<Program> {
     Ok(lower.program)
 }
 
-/// As many warps as asked for, but no more than some dot has rows for.
-fn warps(study: &Study<'_>, roles: &BTreeMap<Inst, Roles>, wanted: u32) -> u32 {
+/// As many warps as asked for, but no more than some dot has rows for. Where that is one, all stay, and share the columns: one
+/// does not keep an SM busy.
+fn warps_with_rows(study: &Study<'_>, roles: &BTreeMap<Inst, Roles>, wanted: u32) -> u32 {
     let rows = |role: &Roles| role.m.iter().map(|&axis| study.extent(axis)).product();
-    roles.values().map(|role| row_warps(rows(role), wanted)).max().unwrap_or(wanted)
+    let most = roles.values().map(|role| row_warps(rows(role), wanted)).max();
+    most.filter(|&warps| warps > 1).unwrap_or(wanted)
 }
 
 impl<'k> Lower<'k> {

@@ -5,8 +5,11 @@ use tilec_vocab::TensorFacts;
 /// Choices under which a kernel is lowered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Warps of a CTA, at most: a power of two. Fewer where no dot has rows for them.
+    /// Warps of a CTA, at most: a power of two. Fewer where dots have rows for fewer, but for more than one, if not `column_warps`.
     pub warps: u32,
+    /// Warps that no dot has rows for are kept, and share the columns of the dots: fewer registers a thread, and scores that
+    /// go through shared memory to be the next dot's operand.
+    pub column_warps: bool,
     /// Slots of each ring through which a loop's operands pass: 1 to 8.
     pub stages: u32,
     /// What is known of each parameter.
@@ -26,6 +29,7 @@ impl Options {
     pub fn new(facts: Vec<TensorFacts>) -> Options {
         Options {
             warps: 4,
+            column_warps: false,
             stages: 2,
             facts,
             late_sums: true,

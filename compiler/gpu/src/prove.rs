@@ -22,8 +22,16 @@ fn literal(kernel: &Kernel, value: Value) -> Option<i64> {
     }
 }
 
-/// The first value of the counter of a loop, if `value` is one; and what is added to it.
-fn counter(kernel: &Kernel, value: Value) -> Option<(Value, i64)> {
+/// A counter of a loop.
+struct Counter {
+    first: Value,
+    /// What it is less than.
+    end: Value,
+    step: i64,
+}
+
+/// The loop that a value counts, if it counts one.
+fn counter(kernel: &Kernel, value: Value) -> Option<Counter> {
     let ValueDef::Param(block, 0) = kernel.values[value].def else { return None };
     let (_, data) = kernel.insts.iter().find(|(_, data)| data.blocks.contains(&block))?;
     let Op::For(axis) = data.op else { return None };
@@ -32,7 +40,7 @@ fn counter(kernel: &Kernel, value: Value) -> Option<(Value, i64)> {
         Some(_) => return None,
         None => 1,
     };
-    Some((data.args[0], step))
+    Some(Counter { first: data.args[0], end: data.args[1], step })
 }
 
 /// Whether a value is never negative.
@@ -45,8 +53,8 @@ fn at_least_zero(kernel: &Kernel, value: Value, depth: u32) -> bool {
         return false;
     }
     let go = |value| at_least_zero(kernel, value, depth - 1);
-    if let Some((first, _)) = counter(kernel, value) {
-        return go(first);
+    if let Some(counter) = counter(kernel, value) {
+        return go(counter.first);
     }
     let Some(data) = kernel.def(value) else { return false };
     let args = &data.args;
@@ -86,20 +94,49 @@ fn below(kernel: &Kernel, value: Value, bound: Bound, depth: u32) -> bool {
             literal(kernel, args[1]) == Some(by)
                 && below(kernel, args[0], Bound::Dim(dim, 1), depth - 1)
         }
-        // x * c, where x is at most the bound divided by c.
+        // x + 1, where x is less than the bound.
+        (Op::Binary(BinaryOp::Add), _) if literal(kernel, args[1]) == Some(1) => {
+            less_than(kernel, args[0], bound, depth - 1)
+        }
+        // x * c, where x is at most the bound divided by c; and x * (H / G), where x is at most G.
         (Op::Binary(BinaryOp::Mul), Bound::Dim(dim, 1)) => {
             [(0, 1), (1, 0)].into_iter().any(|(x, c)| {
-                literal(kernel, args[c])
-                    .is_some_and(|c| c > 0 && below(kernel, args[x], Bound::Dim(dim, c), depth - 1))
+                let most = match literal(kernel, args[c]) {
+                    Some(c) => (c > 0).then_some(Bound::Dim(dim, c)),
+                    None => quotient(kernel, args[c])
+                        .filter(|&(all, _)| all == dim)
+                        .map(|(_, groups)| Bound::Dim(groups, 1)),
+                };
+                most.is_some_and(|most| below(kernel, args[x], most, depth - 1))
             })
         }
         _ => false,
     }
 }
 
-/// Whether a scalar index is below a bound: a grid axis as long as the dimension, or the number of its group where the
-/// kernel requires that groups are whole.
+/// The dimensions of `H / G`.
+fn quotient(kernel: &Kernel, value: Value) -> Option<(DimId, DimId)> {
+    let dim = |value: Value| match kernel.def(value)?.op {
+        Op::Dim(dim) => Some(dim),
+        _ => None,
+    };
+    let data = kernel.def(value).filter(|data| data.op == Op::Binary(BinaryOp::Div))?;
+    Some((dim(data.args[0])?, dim(data.args[1])?))
+}
+
+/// Whether a scalar index is below a bound: the counter of a loop that ends there, a grid axis as long as the dimension, or
+/// the number of its group where the kernel requires that groups are whole.
 pub(crate) fn less(kernel: &Kernel, value: Value, bound: Bound) -> bool {
+    less_than(kernel, value, bound, MAX_DEPTH)
+}
+
+fn less_than(kernel: &Kernel, value: Value, bound: Bound, depth: u32) -> bool {
+    if depth == 0 {
+        return false;
+    }
+    if let Some(counter) = counter(kernel, value) {
+        return below(kernel, counter.end, bound, depth - 1);
+    }
     let Some(data) = kernel.def(value) else { return false };
     match (&data.op, bound) {
         (Op::Const(Imm::Int(n)), Bound::Int(end)) => *n < end,
@@ -111,19 +148,12 @@ pub(crate) fn less(kernel: &Kernel, value: Value, bound: Bound) -> bool {
             }
         }
         // x / (H / G) < G where x < H and H is a multiple of G.
-        (Op::Binary(BinaryOp::Div), Bound::Dim(groups, 1)) => {
-            let Some(size) = kernel.def(data.args[1]) else { return false };
-            let dim = |value: Value| match kernel.def(value)?.op {
-                Op::Dim(dim) => Some(dim),
-                _ => None,
-            };
-            let [all, by] = size.args[..] else { return false };
-            let Some(all) = dim(all) else { return false };
-            size.op == Op::Binary(BinaryOp::Div)
-                && dim(by) == Some(groups)
-                && is_multiple(kernel, all, groups)
-                && less(kernel, data.args[0], Bound::Dim(all, 1))
-        }
+        (Op::Binary(BinaryOp::Div), Bound::Dim(groups, 1)) => quotient(kernel, data.args[1])
+            .is_some_and(|(all, by)| {
+                by == groups
+                    && is_multiple(kernel, all, groups)
+                    && less_than(kernel, data.args[0], Bound::Dim(all, 1), depth - 1)
+            }),
         _ => false,
     }
 }
@@ -146,7 +176,7 @@ fn factor_of(kernel: &Kernel, value: Value, depth: u32) -> u64 {
         return 1;
     }
     let go = |value| factor_of(kernel, value, depth - 1);
-    if let Some((first, step)) = counter(kernel, value) {
+    if let Some(Counter { first, step, .. }) = counter(kernel, value) {
         return gcd(go(first), step.unsigned_abs());
     }
     let Some(data) = kernel.def(value) else { return 1 };
@@ -175,8 +205,8 @@ mod tests {
     /// A kernel with these instructions before its end.
     fn kernel(body: &str) -> Kernel {
         let text = format!(
-            "kernel @k(x: &f32[N], y: &mut f32[H, G])\n  require (H % G) == 0\n  grid h in H\n{{\n  %N: i64 = dim N\n  %H: i64 = dim H\n  \
-             %G: i64 = dim G\n  %h: i64 = program h\n  %0: i64 = const 0\n  %64: i64 = const 64\n{body}  yield\n}}\n"
+            "kernel @k(x: &f32[N], y: &mut f32[H, G])\n  require (H % G) == 0\n  grid h in H, g in G\n{{\n  %N: i64 = dim N\n  %H: i64 = dim H\n  \
+             %G: i64 = dim G\n  %h: i64 = program h\n  %key: i64 = program g\n  %0: i64 = const 0\n  %64: i64 = const 64\n{body}  yield\n}}\n"
         );
         tilec_ir::parse(&text).unwrap().kernels.remove(0)
     }
@@ -208,6 +238,29 @@ mod tests {
         assert!(!at_most(&kernel, last(&kernel), Bound::Dim(dim(&kernel, "N"), 1)));
         let kernel = self::kernel("  %less: i64 = sub %N, %64\n");
         assert!(!nonnegative(&kernel, last(&kernel)));
+    }
+
+    /// The only loop's counter.
+    fn counted(kernel: &Kernel) -> Value {
+        let blocks = kernel.insts.iter().find_map(|(_, data)| data.blocks.first());
+        kernel.blocks[*blocks.unwrap()].params[0]
+    }
+
+    #[test]
+    fn the_heads_of_a_group_are_heads() {
+        let heads = |groups: &str, begin: &str, end: &str| {
+            let kernel = kernel(&format!(
+                "  %1: i64 = const 1\n  %size: i64 = div %H, %{groups}\n  %first: i64 = mul %key, %size\n  %next: i64 = add %key, %1\n  \
+                 %end: i64 = mul %next, %size\n  for %head = %{begin} .. %{end} {{\n    yield\n  }}\n"
+            ));
+            let bound = Bound::Dim(dim(&kernel, "H"), 1);
+            let head = counted(&kernel);
+            nonnegative(&kernel, head) && less(&kernel, head, bound)
+        };
+        assert!(heads("G", "first", "end"));
+        assert!(heads("G", "0", "H"));
+        assert!(!heads("N", "first", "end"), "N groups may be fewer than G");
+        assert!(!heads("G", "first", "N"));
     }
 
     #[test]

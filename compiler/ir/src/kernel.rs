@@ -236,6 +236,11 @@ impl Kernel {
         }
     }
 
+    /// Whether it has a generic of this name.
+    pub fn declares(&self, name: &str) -> bool {
+        self.generics.values().any(|generic| generic.name == name)
+    }
+
     /// A kernel with the same signature and grid, no axes, and an empty body.
     pub fn like(other: &Kernel) -> Kernel {
         Kernel {

@@ -71,6 +71,32 @@ impl<A: Copy + Ord> Layout<A> {
         }))
     }
 
+    /// The elements of each warp in fewer registers: lanes that hold copies get elements of their own, as far as those go. What is
+    /// long to compute is computed once there, and goes by shuffles to where it is wanted.
+    pub fn dealt_to_copies(&self) -> Layout<A> {
+        let mut registers = self.parts(Place::Register).to_vec();
+        let mut lanes = Vec::new();
+        for part in self.parts(Place::Lane) {
+            if part.along.is_some() {
+                lanes.push(*part);
+                continue;
+            }
+            let mut copies = part.extent;
+            for register in &mut registers {
+                let Some((axis, stride)) = register.along else { continue };
+                let dealt = 1 << copies.trailing_zeros().min(register.extent.trailing_zeros());
+                lanes.push(Part::new(dealt, axis, stride));
+                *register = Part::new(register.extent / dealt, axis, stride * dealt);
+                copies /= dealt;
+            }
+            lanes.push(Part::copies(copies));
+        }
+        let warps = self.parts(Place::Warp).iter().map(|&part| (Place::Warp, part));
+        let registers = registers.into_iter().map(|part| (Place::Register, part));
+        let lanes = lanes.into_iter().map(|part| (Place::Lane, part));
+        Layout::built(registers.chain(lanes).chain(warps))
+    }
+
     /// The register of [`Layout::without`] that stands beside each register of this layout, so
     /// that broadcasting along `axis` is a look-up at compile time.
     pub fn broadcast_registers(&self, axis: A) -> Vec<u32> {

@@ -98,6 +98,28 @@ proptest! {
         }
     }
 
+    /// Each warp holds what it held, in fewer registers where lanes hold copies, and shuffles bring it back.
+    #[test]
+    fn copies_take_registers(seed: u64) {
+        let (shape, layout, mut random) = two(seed);
+        let axis = shape[random.below(shape.len() as u32) as usize].0;
+        let layout = layout.without(axis).filling_the_warp();
+        let dealt = layout.dealt_to_copies();
+        let held = |layout: &Layout<char>, warp: u32| -> BTreeSet<Coordinate<char>> {
+            let of_warp = layout.positions().filter(|p| p.warp == warp);
+            of_warp.map(|p| layout.at(p)).collect()
+        };
+        for warp in 0..layout.count(Place::Warp) {
+            prop_assert_eq!(held(&layout, warp), held(&dealt, warp));
+        }
+        let [before, after] = [&layout, &dealt].map(|layout| layout.count(Place::Register));
+        let copies = layout.num_copies(Place::Lane);
+        prop_assert!(after == before || after < before && copies > 1);
+        let left = dealt.num_copies(Place::Lane);
+        prop_assert!(left == 1 || after % 2 == 1, "{left} copies and {after} registers");
+        prop_assert!(Shuffles::between(&dealt, &layout, 4).is_some());
+    }
+
     /// Sums by the plan of a reduction are the sums, in every thread, once warps are combined.
     #[test]
     fn reductions_reduce(seed: u64) {

@@ -75,8 +75,7 @@ pub fn choose(
         None => modelled(kernel, &prepared, at),
     };
     let Some(knobs) = knobs else { return Ok(Hinted::none(prepared)) };
-    let declared = |name: &String| kernel.generics.values().any(|g| g.name == *name);
-    let (own, gpu): (Knobs, Knobs) = knobs.into_iter().partition(|(name, _)| declared(name));
+    let (own, gpu): (Knobs, Knobs) = knobs.into_iter().partition(|(name, _)| kernel.declares(name));
     let all = given.clone().into_iter().chain(own).collect();
     let prepared = Prepared { made: prepared.made, ..prepare(kernel, args, &all)? };
     Ok(Hinted { prepared, gpu })
@@ -145,8 +144,7 @@ pub fn own_knobs(
     talk: Talk,
 ) -> Option<Knobs> {
     let own = |knobs: Knobs| -> Knobs {
-        let declared = |name: &String| kernel.generics.values().any(|g| g.name == *name);
-        knobs.into_iter().filter(|(name, _)| declared(name)).collect()
+        knobs.into_iter().filter(|(name, _)| kernel.declares(name)).collect()
     };
     if let Some(record) = records::for_launch(kernel, prepared, device, talk) {
         return Some(own(record.knobs));

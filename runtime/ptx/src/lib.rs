@@ -191,33 +191,45 @@ pub fn program(
     for switch in SWITCHES.iter().filter(|switch| options.off.contains(&switch.name)) {
         (switch.turn_off)(&mut chosen);
     }
-    let most = nvptx::TARGETS.iter().map(|target| target.max_thread_registers).min();
     let registers = |program: &Program| Needs::of(program).registers;
+    let most = nvptx::TARGETS.iter().map(|target| target.max_thread_registers).min();
     let fits = |program: &Program| most.is_none_or(|most| registers(program) <= most);
-    let mut best: Option<Program> = None;
-    loop {
-        // Fragments that a loop need not read again are worth registers that are there, not spills.
-        let held = [chosen.held_operands, false];
-        for held_operands in held.into_iter().take(1 + usize::from(chosen.held_operands)) {
-            let options = tilec_gpu::Options { held_operands, ..chosen.clone() };
-            let made = match tilec_gpu::to_gpu(&kernel, &options) {
-                Err(error) if best.is_none() => return Err(error.into()),
-                Err(_) => continue,
-                Ok(made) => made,
-            };
-            if best.as_ref().is_none_or(|best| registers(&made) < registers(best)) {
-                best = Some(made);
-            }
-            if let Some(made) = best.take_if(|best| fits(best)) {
-                return Ok(made);
-            }
-        }
-        chosen.warps *= 2;
-        if knobs.warps_are_set || chosen.warps > MOST_WARPS {
+    let mut best = tilec_gpu::to_gpu(&kernel, &chosen)?;
+    for thriftier in thriftier(&chosen, knobs) {
+        if fits(&best) {
             break;
         }
+        if let Ok(made) = tilec_gpu::to_gpu(&kernel, &thriftier)
+            && registers(&made) < registers(&best)
+        {
+            best = made;
+        }
     }
-    best.ok_or_else(|| Error::Bug(Bug::new("ptx", "a kernel without a program")))
+    Ok(best)
+}
+
+/// Choices under which threads want fewer registers, those that cost least first. Fragments that a loop need not read again
+/// are worth registers that are there, not spills; then more warps share the rows, then the columns too.
+fn thriftier(chosen: &tilec_gpu::Options, knobs: Knobs) -> Vec<tilec_gpu::Options> {
+    let most = if knobs.warps_are_set { knobs.warps } else { knobs.warps.max(MOST_WARPS) };
+    let counts = || std::iter::successors(Some(knobs.warps), |warps| Some(warps * 2));
+    let mut all = Vec::new();
+    for column_warps in [false, true] {
+        for warps in counts().take_while(|&warps| warps <= most) {
+            for held_operands in [true, false] {
+                let held_operands = held_operands && chosen.held_operands;
+                all.push(tilec_gpu::Options {
+                    warps,
+                    column_warps,
+                    held_operands,
+                    ..chosen.clone()
+                });
+            }
+        }
+    }
+    all.dedup();
+    // The first is what was chosen.
+    all.split_off(1)
 }
 
 /// Warps that are taken where nobody chose them, at most.

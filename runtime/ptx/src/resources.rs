@@ -10,7 +10,7 @@ use std::fmt;
 use tilec_codegen::nvptx::Target;
 use tilec_gpu::Program;
 use tilec_gpu::gir::{Access, Block, Dot, DotKind, Op, Operand, Stmt, Val};
-use tilec_ir::{Axis, Elem, Param, ParamType};
+use tilec_ir::Axis;
 use tilec_layout::{Layout, Place};
 use tilec_vocab::DType;
 
@@ -324,19 +324,11 @@ impl Pressure<'_> {
                 2 * layout.count(Place::Register) / access.vector.max(1)
             }
             // All of it is under way from memory to shared memory.
-            Op::Copy { access, layout, is_async: false, .. } => {
-                let bytes = self.param_elem(access.param).size_bytes() as u32;
+            Op::Copy { to, layout, is_async: false, .. } => {
+                let bytes = self.program.buffers[to.buf].buffer.elem_bytes();
                 (layout.count(Place::Register) * bytes).div_ceil(4)
             }
             _ => 0,
-        }
-    }
-
-    /// Element type of a tensor.
-    fn param_elem(&self, param: Param) -> DType {
-        match &self.program.signature.params[param].ty {
-            ParamType::Tensor { elem: Elem::Known(elem), .. } => *elem,
-            _ => DType::F32,
         }
     }
 

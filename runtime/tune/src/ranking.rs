@@ -131,8 +131,7 @@ pub fn model(launch: &GpuLaunch<'_>, knobs: &Knobs) -> Result<Estimate, String> 
     }
     let chosen = SetKnobs::default().chosen(&binding);
     // What the kernel does not declare is none of its parameters.
-    let declared = |name: &String| launch.kernel.generics.values().any(|g| g.name == *name);
-    binding.ints.retain(|name, _| declared(name));
+    binding.ints.retain(|name, _| launch.kernel.declares(name));
     let kernel = optimise(launch.kernel, &binding, &Options::default())
         .map_err(|error| error.to_string())?;
     let options = tilec_ptx::Options::default();

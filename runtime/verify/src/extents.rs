@@ -241,9 +241,8 @@ pub fn binding(
     extents: &Extents,
     dtypes: &BTreeMap<String, DType>,
 ) -> Specialisation {
-    let has = |name: &String| kernel.generics.values().any(|generic| generic.name == *name);
-    let ints = extents.ints.iter().filter(|(name, _)| has(name));
-    let dtypes = dtypes.iter().filter(|(name, _)| has(name));
+    let ints = extents.ints.iter().filter(|(name, _)| kernel.declares(name));
+    let dtypes = dtypes.iter().filter(|(name, _)| kernel.declares(name));
     Specialisation {
         dtypes: dtypes.map(|(name, dtype)| (name.clone(), *dtype)).collect(),
         ints: ints.map(|(name, n)| (name.clone(), *n)).collect(),

@@ -7,8 +7,9 @@ use tilec_gpu::gir::{Block, For, Op, Val};
 use tilec_ir::Entity;
 use tilec_vocab::DType;
 
-use super::emit::{Emitter, Result};
+use super::emit::{Emitter, Made, Result};
 use super::shared::Places;
+use super::text::Reserved;
 use super::value::{Tile, Value, llvm_type};
 
 /// A value that a loop counts, as the loop counts it: `base + count * scale + past`. A loop over what fits into 32 bits counts the
@@ -49,13 +50,22 @@ impl Counter {
 /// How far a loop looks ahead, at most, in values of its axis.
 const MOST_AHEAD: i64 = 1 << 16;
 
+/// A loop around the statement being written.
+#[derive(Clone)]
+pub struct Around {
+    /// A line before it.
+    pub before: Rc<Reserved>,
+    /// The value of its axis.
+    iv: Val,
+}
+
 /// What holds again after a block, where it was computed anew in it.
 #[derive(Default)]
 pub struct Outside {
     /// How many statements made numbers before it.
     numbers: usize,
-    /// Numbers, with the loops around their making.
-    values: BTreeMap<Val, (Option<Value>, usize)>,
+    /// Numbers.
+    values: BTreeMap<Val, Option<Made>>,
     /// Addresses in shared memory.
     places: Option<Vec<Places>>,
 }
@@ -112,7 +122,8 @@ impl<'a> Emitter<'a> {
             false => ("0".to_owned(), self.trips(&lo, &hi, looped.step)),
         };
         let counted = self.text.current();
-        self.loops.push(Rc::new(self.text.reserve()));
+        let before_loop = Rc::new(self.text.reserve());
+        self.loops.push(Around { before: before_loop, iv: looped.iv });
         self.text.jump(&body);
 
         self.text.begin(&body);
@@ -127,8 +138,6 @@ impl<'a> Emitter<'a> {
             true => (looped.step, "0".to_owned(), 1),
             false => (1, lo, looped.step),
         };
-        self.counts.push(count.clone());
-        self.ivs.push(looped.iv);
         let counter = Counter { count, limit, by, base, scale, hi: looped.hi, past: 0 };
         let iv = self.counted(looped, &counter, is_short);
         self.set(looped.iv, Value::Uniform(iv));
@@ -166,8 +175,6 @@ impl<'a> Emitter<'a> {
         }
 
         self.loops.pop();
-        self.counts.pop();
-        self.ivs.pop();
         self.text.begin(&exit);
         self.leave();
         let mut out = Vec::with_capacity(initial.len());
@@ -216,8 +223,8 @@ impl<'a> Emitter<'a> {
         self.text.leave();
         let Some(outside) = self.outside.pop() else { return };
         self.numbers.truncate(outside.numbers);
-        for (value, (made, depth)) in outside.values {
-            (self.values[value.index()], self.depths[value.index()]) = (made, depth);
+        for (value, made) in outside.values {
+            self.values[value.index()] = made;
         }
         if let Some(places) = outside.places {
             self.places = places;
@@ -230,12 +237,13 @@ impl<'a> Emitter<'a> {
         if let Some(outside) = self.outside.last_mut() {
             outside.places.get_or_insert_with(|| self.places.clone());
         }
-        self.text.begin_late(self.counts.last().cloned());
+        let ivs: Vec<Val> = self.loops.iter().map(|around| around.iv).collect();
+        let innermost = ivs.last().and_then(|iv| self.counters.get(iv));
+        self.text.begin_late(innermost.map(|counter| counter.count.clone()));
         self.forget_idle_places();
-        for outer in 0..self.ivs.len().saturating_sub(1) {
-            let iv = self.ivs[outer];
-            self.keep(iv);
-            self.disguise(iv)?;
+        for &outer in ivs.iter().rev().skip(1).rev() {
+            self.keep(outer);
+            self.disguise(outer)?;
         }
         for stmt in self.numbers.clone() {
             stmt.results.iter().for_each(|&result| self.keep(result));
@@ -249,7 +257,7 @@ impl<'a> Emitter<'a> {
 
     /// Notes what a value is outside of this block.
     fn keep(&mut self, value: Val) {
-        let made = (self.values[value.index()].clone(), self.depths[value.index()]);
+        let made = self.values[value.index()].clone();
         if let Some(outside) = self.outside.last_mut() {
             outside.values.entry(value).or_insert(made);
         }
@@ -261,16 +269,20 @@ impl<'a> Emitter<'a> {
             return Ok(());
         }
         let number = self.uniform(value)?;
-        let number = if self.ranges.is_natural(value) {
-            let short = self.text.early(format_args!("trunc i64 {number} to i32"));
-            let short = self.text.opaque("i32", &short);
-            let short = self.text.anew(&short);
-            self.text.early(format_args!("zext i32 {short} to i64"))
-        } else {
-            self.text.opaque("i64", &number)
+        let number = match self.ranges.is_natural(value) {
+            true => self.short_anew(&number),
+            false => self.text.opaque("i64", &number),
         };
         self.set(value, Value::Uniform(number));
         Ok(())
+    }
+
+    /// A natural number of 32 bits as another `i64` that is the same, kept in half of the registers.
+    pub fn short_anew(&mut self, number: &str) -> String {
+        let short = self.text.early(format_args!("trunc i64 {number} to i32"));
+        let short = self.text.opaque("i32", &short);
+        let short = self.text.anew(&short);
+        self.text.early(format_args!("zext nneg i32 {short} to i64"))
     }
 
     /// How often a loop runs whose `lo` is below its `hi`; 2^31 times or more is a trap.
@@ -295,6 +307,29 @@ impl<'a> Emitter<'a> {
         let Counter { count, limit, by, .. } = counter;
         let left = self.text.def(format_args!("add i32 {limit}, {}", -ahead * by));
         self.text.def(format_args!("icmp slt i32 {count}, {left}"))
+    }
+
+    /// Code of its own for each way that a condition can turn out, made by `side`, which is told which; what it made, with the
+    /// block in which that code ends.
+    pub fn either<T>(
+        &mut self,
+        condition: Val,
+        mut side: impl FnMut(&mut Self, bool) -> Result<T>,
+    ) -> Result<[(T, String); 2]> {
+        let condition = self.uniform(condition)?;
+        let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
+        self.text.branch(&condition, &then, &otherwise);
+        self.text.enter();
+        let mut made = |emitter: &mut Self, label: &str, way: bool| -> Result<(T, String)> {
+            emitter.text.begin(label);
+            let made = (side(emitter, way)?, emitter.text.current());
+            emitter.text.jump(&end);
+            Ok(made)
+        };
+        let sides = [made(self, &then, true)?, made(self, &otherwise, false)?];
+        self.text.begin(&end);
+        self.text.leave();
+        Ok(sides)
     }
 
     pub fn branch(

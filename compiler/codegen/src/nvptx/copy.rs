@@ -46,18 +46,10 @@ impl Emitter<'_> {
         let Some(all_inside) = access.all_inside.filter(|_| !few) else {
             return self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts, when);
         };
-        let all_inside = self.uniform(all_inside)?;
-        let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
-        self.text.branch(&all_inside, &then, &otherwise);
-        self.text.enter();
-        self.text.begin(&then);
-        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Extents, when)?;
-        self.text.jump(&end);
-        self.text.begin(&otherwise);
-        self.copy_vectors(&plan, to, slot_bytes.as_deref(), Checks::Counts, when)?;
-        self.text.jump(&end);
-        self.text.begin(&end);
-        self.text.leave();
+        self.either(all_inside, |emitter, inside| {
+            let checks = if inside { Checks::Extents } else { Checks::Counts };
+            emitter.copy_vectors(&plan, to, slot_bytes.as_deref(), checks, when)
+        })?;
         Ok(())
     }
 

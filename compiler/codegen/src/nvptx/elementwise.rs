@@ -86,9 +86,13 @@ impl Emitter<'_> {
             && self.ranges.is_natural(a)
             && self.ranges.is_natural(b)
         {
-            let (quotient, rest) = self.small_division(&xs[0], &ys[0]);
-            let name = if op == BinaryOp::Div { quotient } else { rest };
-            self.set(result, Value::Uniform(name));
+            let by_zero = self.ranges.of(b).is_none_or(|range| range.0 < 1);
+            let made = xs.iter().zip(&ys).map(|(x, y)| {
+                let (quotient, rest) = self.small_division(x, y, by_zero);
+                if op == BinaryOp::Div { quotient } else { rest }
+            });
+            let made = made.collect();
+            self.set_registers(result, made);
             return Ok(());
         }
         let out = if let Some(short) = short {

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
 
 use tilec_gpu::gir::{Buf, Op, Program, Slot, Stmt, Val};
 use tilec_ir::{Axis, BinaryOp, Entity, Imm};
 use tilec_layout::Layout;
 use tilec_vocab::{DType, Span};
 
-use super::control::{Counter, Outside};
+use super::control::{Around, Counter, Outside};
 use super::intrinsics;
 use super::lanes::Broadcasts;
 use super::range::{EXTENT, Ranges};
 use super::shared::Places;
 use super::target::Target;
-use super::text::{Reserved, Text};
+use super::text::Text;
 use super::value::{Tile, Value, literal};
 
 /// LLVM instructions before its passes; more would take minutes to compile.
@@ -84,29 +83,32 @@ pub fn llvm_ir_with_lines(
     Ok(emitter.module())
 }
 
+/// A value that has been made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    value: Value,
+    /// Loops around its making.
+    depth: usize,
+}
+
 /// Writes one function.
 pub struct Emitter<'a> {
     pub program: &'a Program,
     pub target: &'a Target,
     pub text: Text,
     pub lines: super::entry::Lines<'a>,
-    pub values: Vec<Option<Value>>,
+    /// What each value was made as, so far.
+    pub values: Vec<Option<Made>>,
     /// Values that loops count.
     pub counters: BTreeMap<Val, Counter>,
-    /// For each loop around the statement being written, the outermost first: a line before it.
-    pub loops: Vec<Rc<Reserved>>,
-    /// What those loops count, as `i32`s that are never below 0.
-    pub counts: Vec<String>,
-    /// And the values they count with that.
-    pub ivs: Vec<Val>,
+    /// The loops around the statement being written, the outermost first.
+    pub loops: Vec<Around>,
     /// Statements before this one, in this block and those around it, that make uniform numbers.
     pub numbers: Vec<&'a Stmt>,
     /// For each block around the statement being written, what holds again after it.
     pub outside: Vec<Outside>,
     /// What is known of uniform integers.
     pub ranges: Ranges,
-    /// For each value, loops around its making.
-    pub depths: Vec<usize>,
     /// Where broadcast operands are, found once for each pair of layouts.
     pub broadcasts: Broadcasts,
     /// Addresses of accesses to shared memory, found once for each buffer and layout.
@@ -124,12 +126,9 @@ impl<'a> Emitter<'a> {
             values: vec![None; program.values.len()],
             counters: BTreeMap::new(),
             loops: Vec::new(),
-            counts: Vec::new(),
-            ivs: Vec::new(),
             numbers: Vec::new(),
             outside: Vec::new(),
             ranges: Ranges::default(),
-            depths: vec![0; program.values.len()],
             broadcasts: Broadcasts::default(),
             places: Vec::new(),
             span: program.signature.span,
@@ -173,8 +172,9 @@ impl<'a> Emitter<'a> {
 
     /// What a value was made as.
     pub fn value(&self, value: Val) -> Result<Value> {
-        let known = self.values.get(value.index()).cloned().flatten();
-        known.ok_or_else(|| self.unsupported(format!("{value} is used before it is made")))
+        let made = self.values.get(value.index()).and_then(Option::as_ref);
+        made.map(|made| made.value.clone())
+            .ok_or_else(|| self.unsupported(format!("{value} is used before it is made")))
     }
 
     /// A uniform value.
@@ -195,13 +195,12 @@ impl<'a> Emitter<'a> {
 
     /// Gives a value its registers.
     pub fn set(&mut self, value: Val, made: Value) {
-        self.values[value.index()] = Some(made);
-        self.depths[value.index()] = self.loops.len();
+        self.values[value.index()] = Some(Made { value: made, depth: self.loops.len() });
     }
 
     /// How many of the loops around the present statement are around the making of a value, too.
     pub fn depth(&self, value: Val) -> usize {
-        self.depths[value.index()]
+        self.values[value.index()].as_ref().map_or(0, |made| made.depth)
     }
 
     /// Gives a value its registers: for a uniform value, the only one.
@@ -269,10 +268,7 @@ impl<'a> Emitter<'a> {
             Op::Dim(dim) => {
                 let mut name = self.dim(*dim);
                 if self.text.is_late() {
-                    let short = self.text.early(format_args!("trunc i64 {name} to i32"));
-                    let short = self.text.opaque("i32", &short);
-                    let short = self.text.anew(&short);
-                    name = self.text.early(format_args!("zext nneg i32 {short} to i64"));
+                    name = self.short_anew(&name);
                 }
                 let result = self.result(stmt)?;
                 self.ranges.know(result, EXTENT);

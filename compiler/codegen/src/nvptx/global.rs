@@ -36,25 +36,17 @@ impl Emitter<'_> {
             let checks = self.checks(&plan);
             return self.load_vectors(&plan, checks);
         };
-        let all_inside = self.uniform(all_inside)?;
-        let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
-        self.text.branch(&all_inside, &then, &otherwise);
-        self.text.enter();
-        self.text.begin(&then);
-        let fast = self.load_vectors(&plan, Checks::Extents)?;
-        self.text.jump(&end);
-        self.text.begin(&otherwise);
-        let slow = self.load_vectors(&plan, Checks::Elements)?;
-        self.text.jump(&end);
-        self.text.begin(&end);
-        self.text.leave();
+        let [(fast, fast_end), (slow, slow_end)] = self.either(all_inside, |emitter, inside| {
+            let checks = if inside { Checks::Extents } else { Checks::Elements };
+            emitter.load_vectors(&plan, checks)
+        })?;
         let ty = fast.word_type(plan.elem);
         let words = fast
             .words
             .iter()
             .zip(&slow.words)
             .map(|(a, b)| {
-                self.text.def(format_args!("phi {ty} [ {a}, %{then} ], [ {b}, %{otherwise} ]"))
+                self.text.def(format_args!("phi {ty} [ {a}, %{fast_end} ], [ {b}, %{slow_end} ]"))
             })
             .collect();
         Ok(Tile { words, packed: fast.packed })
@@ -96,18 +88,10 @@ impl Emitter<'_> {
             let checks = self.checks(&plan);
             return self.store_vectors(&plan, &tile, elem, checks);
         };
-        let all_inside = self.uniform(all_inside)?;
-        let [then, otherwise, end] = [(); 3].map(|()| self.text.new_label());
-        self.text.branch(&all_inside, &then, &otherwise);
-        self.text.enter();
-        self.text.begin(&then);
-        self.store_vectors(&plan, &tile, elem, Checks::Extents)?;
-        self.text.jump(&end);
-        self.text.begin(&otherwise);
-        self.store_vectors(&plan, &tile, elem, Checks::Elements)?;
-        self.text.jump(&end);
-        self.text.begin(&end);
-        self.text.leave();
+        self.either(all_inside, |emitter, inside| {
+            let checks = if inside { Checks::Extents } else { Checks::Elements };
+            emitter.store_vectors(&plan, &tile, elem, checks)
+        })?;
         Ok(())
     }
 

@@ -69,6 +69,12 @@ impl Emitter<'_> {
 
     pub fn lanes(&mut self, result: Val, lanes: &Lanes) -> Result<()> {
         let layout = self.layout(result)?;
+        let (mut least, mut most) = (0i64, 0i64);
+        for &(axis, coefficient) in lanes {
+            let reach = coefficient.saturating_mul(i64::from(layout.extent(axis)) - 1);
+            (least, most) = (least.saturating_add(reach.min(0)), most.saturating_add(reach.max(0)));
+        }
+        self.ranges.know(result, (least, most));
         let (thread, registers) = self.wide_sum(layout, lanes);
         let out = registers
             .iter()

@@ -161,20 +161,25 @@ impl Emitter<'_> {
         [divisor, inverse, scale]
     }
 
-    /// Quotient and rest of uniform numbers from 0 to 2^31 - 1; by zero 0 and the dividend, as always.
-    pub fn small_division(&mut self, a: &str, b: &str) -> (String, String) {
+    /// Quotient and rest of numbers from 0 to 2^31 - 1; by zero, where that can be, 0 and the dividend, as always.
+    pub fn small_division(&mut self, a: &str, b: &str, by_zero: bool) -> (String, String) {
         let text = &mut self.text;
         let [x, y] = [a, b].map(|number| match number.parse::<i64>() {
             Ok(literal) => literal.to_string(),
             Err(_) => text.def(format_args!("trunc i64 {number} to i32")),
         });
-        let by_zero = text.def(format_args!("icmp eq i32 {y}, 0"));
-        let divisor = text.def(format_args!("select i1 {by_zero}, i32 1, i32 {y}"));
-        let quotient = text.def(format_args!("udiv i32 {x}, {divisor}"));
+        let zero = by_zero.then(|| text.def(format_args!("icmp eq i32 {y}, 0")));
+        let divisor = match &zero {
+            Some(zero) => text.def(format_args!("select i1 {zero}, i32 1, i32 {y}")),
+            None => y,
+        };
+        let mut quotient = text.def(format_args!("udiv i32 {x}, {divisor}"));
         let whole = text.def(format_args!("mul i32 {quotient}, {divisor}"));
-        let rest = text.def(format_args!("sub i32 {x}, {whole}"));
-        let quotient = text.def(format_args!("select i1 {by_zero}, i32 0, i32 {quotient}"));
-        let rest = text.def(format_args!("select i1 {by_zero}, i32 {x}, i32 {rest}"));
+        let mut rest = text.def(format_args!("sub i32 {x}, {whole}"));
+        if let Some(zero) = zero {
+            quotient = text.def(format_args!("select i1 {zero}, i32 0, i32 {quotient}"));
+            rest = text.def(format_args!("select i1 {zero}, i32 {x}, i32 {rest}"));
+        }
         let [quotient, rest] =
             [quotient, rest].map(|number| text.def(format_args!("zext i32 {number} to i64")));
         (quotient, rest)

@@ -68,8 +68,8 @@ impl Emitter<'_> {
         }
         if plan.short_reach && !counted.is_empty() {
             pointer = self.whole(&pointer);
-            if let Some(before) = self.loops.last().filter(|_| !varies).cloned() {
-                self.text.move_to(&before, mark);
+            if let Some(innermost) = self.loops.last().filter(|_| !varies) {
+                self.text.move_to(&innermost.before, mark);
             }
         }
         // Last, so that all before it stays the same from one iteration to the next.

@@ -13,7 +13,7 @@ use super::words::{At, SHARED, Unit};
 
 /// Multiply-adds of a thread that are written one after the other: more would not stay in the instruction cache, and take LLVM
 /// seconds.
-const MOST_IN_A_ROW: usize = 2048;
+const MOST_IN_A_ROW: usize = 512;
 /// Depth of an iteration where a loop runs over it: two vectors of 16 bytes of `f32`.
 const STEPS: u32 = 8;
 

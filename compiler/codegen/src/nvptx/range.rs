@@ -40,6 +40,7 @@ fn combined(op: BinaryOp, a: Range, b: Range) -> Option<Range> {
         BinaryOp::Min => Some((a.0.min(b.0), a.1.min(b.1))),
         BinaryOp::Max => Some((a.0.max(b.0), a.1.max(b.1))),
         // By a number above 0; by 0 the quotient is 0 and the rest all.
+        BinaryOp::Rem if b.0 > 0 => Some((0, if a.0 >= 0 { a.1.min(b.1 - 1) } else { b.1 - 1 })),
         BinaryOp::Div if b.0 > 0 => Some((a.0.min(0).div_euclid(b.0), a.1.max(0) / b.0)),
         BinaryOp::Div if a.0 >= 0 && b.0 >= 0 => Some((0, a.1)),
         BinaryOp::Rem if a.0 >= 0 && b.0 >= 0 => Some((0, a.1)),
@@ -100,13 +101,16 @@ impl Ranges {
 impl Emitter<'_> {
     /// Knows what an integer operation gives, and writes it in 32 bits if operands and result are `i32`s.
     pub fn short_binary(&mut self, result: Val, op: BinaryOp, a: Val, b: Val) -> Option<String> {
-        let (x, y) = (self.ranges.of(a)?, self.ranges.of(b)?);
+        let any = |op: BinaryOp| (op == BinaryOp::Rem).then_some((i64::MIN, i64::MAX));
+        let (x, y) = (self.ranges.of(a).or_else(|| any(op))?, self.ranges.of(b)?);
+        let made = combined(op, x, y)?;
+        self.ranges.know(result, made);
         if self.program.layout(result).is_some() {
             return None;
         }
-        let made = combined(op, x, y)?;
-        self.ranges.know(result, made);
-        if ![x, y, made].into_iter().all(|range| is_short(range, 0)) {
+        // Divisions have a way of their own.
+        let divides = matches!(op, BinaryOp::Div | BinaryOp::Rem);
+        if divides || ![x, y, made].into_iter().all(|range| is_short(range, 0)) {
             return None;
         }
         let (x, y) = (self.uniform(a).ok()?, self.uniform(b).ok()?);

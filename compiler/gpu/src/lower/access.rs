@@ -1,6 +1,6 @@
 //! Loads and stores: indices as sums, what must be checked, how wide an access may be.
 
-use tilec_ir::{Axis, BinaryOp, CompareOp, DimId, Extent, Param, ParamType, Value};
+use tilec_ir::{Axis, BinaryOp, CompareOp, DimId, Extent, Op as TileOp, Param, ParamType, Value};
 use tilec_layout::{Layout, blocked, convert};
 use tilec_vocab::DType;
 
@@ -44,9 +44,15 @@ impl Lower<'_> {
         layout: &Layout<Axis>,
     ) -> Result<Option<Val>> {
         let Some(data) = self.study.def(value) else { return Ok(None) };
-        let tilec_ir::Op::Load(param) = data.op else { return Ok(None) };
+        let TileOp::Load(param) = data.op else { return Ok(None) };
         if self.study.written(param) || self.study.axes(value).len() > 1 {
             return Ok(None);
+        }
+        for &index in &data.args {
+            // Else the index would be sent around instead.
+            if self.form(index)?.is_none() {
+                return Ok(None);
+            }
         }
         self.load_in(value, param, &data.args, layout).map(Some)
     }
@@ -156,6 +162,13 @@ impl Lower<'_> {
 
     /// An index that is no sum.
     fn tile_index(&mut self, index: Value, layout: Option<&Layout<Axis>>) -> Result<Index> {
+        // Widened where it is wanted, so that half of it moves.
+        let index = match self.study.def(index) {
+            Some(data) if data.op == TileOp::Cast && self.is_short_tile(data.args[0]) => {
+                data.args[0]
+            }
+            _ => index,
+        };
         let (mut val, elem) = match layout {
             Some(layout) => (self.operand(index, layout)?, self.study.dtype(index)),
             None => (self.scalar(index)?, self.study.dtype(index)),
@@ -171,6 +184,10 @@ impl Lower<'_> {
         })
     }
 
+    fn is_short_tile(&self, value: Value) -> bool {
+        self.study.dtype(value) == DType::I32 && !self.study.is_scalar(value)
+    }
+
     /// Whether an index is inside its dimension wherever its lanes are present.
     fn proven(&self, index: Value, form: &Form, extent: Extent) -> bool {
         let bound = match extent {
@@ -183,7 +200,7 @@ impl Lower<'_> {
                 && prove::less(self.kernel, index, bound);
         }
         let Some(data) = self.study.def(index) else { return false };
-        let tilec_ir::Op::Index(axis) = data.op else { return false };
+        let TileOp::Index(axis) = data.op else { return false };
         let names = self.scope.axes.get(&axis).and_then(|range| range.names);
         names.is_some_and(|(start, end)| {
             prove::nonnegative(self.kernel, start) && prove::at_most(self.kernel, end, bound)

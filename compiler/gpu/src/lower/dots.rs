@@ -7,7 +7,7 @@ use tilec_layout::{Access as SharedAccess, Buffer, Lanes, Layout, Ldmatrix, Plan
 use tilec_vocab::DType;
 
 use super::{Home, Lower};
-use crate::classes::memory_order;
+use crate::classes::{copies, memory_order};
 use crate::error::{GpuError, Result};
 use crate::fragments::Fragments;
 use crate::gir::{Access, Buf, BufData, Conversion, Dot, DotKind, Op, Operand, Slot};
@@ -321,9 +321,7 @@ impl<'k> Lower<'k> {
             return Err(GpuError::bug("a ring for what is no load"));
         };
         let name = self.kernel.params[param].name.clone();
-        let extents: Vec<(Axis, u32)> =
-            order.iter().map(|&axis| (axis, self.study.extent(axis))).collect();
-        let rough = chunked(&extents, bytes, self.program.warps);
+        let rough = copies(self.study, inst, self.program.warps);
         let buf = self.buffer_for(value, name, &order, &rough, slots)?;
         // Padding is copied too, as zeros.
         let padded = self.program.buffers[buf].buffer.axes().to_vec();

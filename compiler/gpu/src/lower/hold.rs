@@ -7,7 +7,6 @@ use tilec_ir::{Axis, Block as TileBlock, Op as TileOp, Precision, Value};
 use tilec_layout::{Layout, Place};
 
 use super::Lower;
-use crate::error::Result;
 use crate::gir::{Op, Slot};
 
 /// Registers of a thread for what is held, carried and made by the dots of a loop. The rest of the 255 are for operands
@@ -22,14 +21,9 @@ fn words(layout: &Layout<Axis>, bytes: u32) -> u32 {
 impl Lower<'_> {
     /// Reads what can be held through a loop. `carried` is what the loop hands on, `groups` the groups of copies begun
     /// since those of the operands.
-    pub(super) fn hold(
-        &mut self,
-        block: TileBlock,
-        carried: &[Option<Layout<Axis>>],
-        groups: u32,
-    ) -> Result<()> {
+    pub(super) fn hold(&mut self, block: TileBlock, carried: &[Option<Layout<Axis>>], groups: u32) {
         if !self.options.held_operands {
-            return Ok(());
+            return;
         }
         let dots: Vec<_> = self.kernel.blocks[block]
             .insts
@@ -61,7 +55,6 @@ impl Lower<'_> {
             taken += needed;
             self.read_held(key, slot, groups);
         }
-        Ok(())
     }
 
     fn read_held(&mut self, key: (Value, Layout<Axis>), slot: Slot, groups: u32) {

@@ -86,7 +86,7 @@ impl<'k> Lower<'k> {
                 pipeline.slot = Some(slot);
             }
         }
-        self.hold(block, &layouts, groups)?;
+        self.hold(block, &layouts, groups);
         let slot = pipeline.as_ref().and_then(|pipeline| pipeline.slot);
         let slots = pipeline.as_ref().map_or(1, |pipeline| pipeline.slots);
         let (body, yields) = self.nested(|lower| {

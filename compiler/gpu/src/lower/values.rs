@@ -3,7 +3,7 @@
 use tilec_ir::{
     Axis, BinaryOp, CompareOp, Entity, Imm, InstData, Op as TileOp, UnaryOp, Value, facts,
 };
-use tilec_layout::{Layout, Plan, blocked, convert};
+use tilec_layout::{Layout, Plan, Shuffles, blocked, convert};
 use tilec_vocab::DType;
 
 use super::{Form, Home, Lower};
@@ -334,6 +334,11 @@ impl<'k> Lower<'k> {
             }
             return Ok(val);
         }
+        if let TileOp::Binary(op @ (BinaryOp::Div | BinaryOp::Rem)) = data.op
+            && let Some(val) = self.division(op, data, layout)?
+        {
+            return Ok(val);
+        }
         let mut args =
             data.args.iter().map(|&arg| self.operand(arg, layout)).collect::<Result<Vec<Val>>>()?;
         let elem = self.study.dtype(result);
@@ -351,6 +356,50 @@ impl<'k> Lower<'k> {
         let uniform = args.iter().all(|&arg| self.program.layout(arg).is_none());
         let layout = if uniform { None } else { Some(layout.clone()) };
         Ok(self.push(element_op(&data.op, &args)?, elem, layout))
+    }
+
+    /// A uniform number and lanes, divided by a natural number that is not known yet. The uniform one is divided for all lanes at
+    /// once, and what each has left to divide is less than the divisor and the lanes, so that 32 bits will do:
+    ///
+    /// ```text
+    /// (u + lanes) / by = u / by + (u % by + lanes) / by        (u + lanes) % by = (u % by + lanes) % by
+    /// ```
+    fn division(
+        &mut self,
+        op: BinaryOp,
+        data: &InstData,
+        layout: &Layout<Axis>,
+    ) -> Result<Option<Val>> {
+        let (a, b) = (data.args[0], data.args[1]);
+        let is_known = matches!(self.study.def(b), Some(InstData { op: TileOp::Const(_), .. }));
+        if is_known || !self.study.is_scalar(b) || !prove::nonnegative(self.kernel, b) {
+            return Ok(None);
+        }
+        let Some(whole @ Form { uniform: Some(uniform), .. }) = self.form(a)? else {
+            return Ok(None);
+        };
+        if whole.lanes.iter().any(|(_, by)| *by < 0) {
+            return Ok(None);
+        }
+        let divisor = self.scalar(b)?;
+        let (zero, one) = (self.int(0), self.int(1));
+        let by = self.int_op(BinaryOp::Max, divisor, one);
+        let rest = self.int_op(BinaryOp::Rem, uniform, by);
+        let rest = self.sum(&Form { uniform: Some(rest), ..whole.clone() }, layout);
+        let mut divided = |op: Op| self.push(op, DType::I64, Some(layout.clone()));
+        let mut val = divided(Op::Binary(op, rest, by));
+        // By zero the quotient is 0 and the rest all.
+        let by_zero = if op == BinaryOp::Div {
+            let quotient = self.int_op(BinaryOp::Div, uniform, by);
+            let op = Op::Binary(BinaryOp::Add, val, quotient);
+            val = self.push(op, DType::I64, Some(layout.clone()));
+            zero
+        } else {
+            self.sum(&whole, layout)
+        };
+        let is_zero = self.compare(CompareOp::Eq, divisor, zero);
+        let op = Op::Select(is_zero, by_zero, val);
+        Ok(Some(self.push(op, DType::I64, Some(layout.clone()))))
     }
 
     /// The float that a scalar, or copies of one, is known to be.
@@ -378,6 +427,13 @@ impl<'k> Lower<'k> {
                 Ok(self.push(op, elem, Some(layout.clone())))
             }
             Ok(Plan::Shared(exchange)) => {
+                // Integers are indices, mostly: copies wait for them, and all threads would meet twice for each.
+                let is_index = matches!(elem, DType::I32 | DType::I64);
+                let shuffles = || Shuffles::between(&from, layout, elem.size_bytes() as u32);
+                if let Some(shuffles) = is_index.then(shuffles).flatten() {
+                    let op = Op::Convert(val, Conversion::Plan(Plan::Shuffles(shuffles), None));
+                    return Ok(self.push(op, elem, Some(layout.clone())));
+                }
                 let data = BufData {
                     name: self.name_of(val, "exchange"),
                     buffer: exchange.buffer,

@@ -87,7 +87,7 @@ impl<'s> Reader<'s> {
     fn dimension(&mut self, kernel: &mut Kernel) -> Read<Extent> {
         if let Word::Name(name) = self.word
             && !name.contains('.')
-            && kernel.generics.values().all(|generic| generic.name != name)
+            && !kernel.declares(name)
             && kernel.dims.values().all(|dim| dim.name != name)
         {
             kernel.dims.push(DimData { name: name.to_owned() });

@@ -1,11 +1,12 @@
 //! Exponentials of differences in base 2, the base of the hardware, with the scale of the scores folded in.
 //!
 //! ```text
-//! exp(x * c - b)    ->    exp2(x * (c * log2 e) - b * log2 e)
+//! exp(x * c - b)            ->    exp2(x * (c * log2 e) - b * log2 e)
+//! exp(min(x * c - b, m))    ->    exp2(min(x * (c * log2 e) - b * log2 e, m * log2 e))
 //! ```
 //!
-//! which is one multiply-add and one `ex2` for each element; `c * log2 e` and `b * log2 e` are computed once for all the
-//! elements that share them.
+//! which is one multiply-add and one `ex2` for each element; `c * log2 e`, `b * log2 e` and `m * log2 e` are computed once for
+//! all the elements that share them.
 //!
 //! # Numerics
 //!
@@ -46,30 +47,53 @@ impl<'k> Rewrite<'k> for Base2<'k> {
     }
 
     fn inst(&mut self, inst: Inst, to: &mut Builder<'_>) {
-        match self.difference(inst) {
+        match self.exponent(inst) {
             None => {
                 self.copy(inst, to);
             }
-            Some((a, b)) => {
+            Some(Exponent { a, b, most }) => {
                 to.span = self.old.insts[inst].span;
                 let a = scaled(self.old, &self.copier, a, LOG2_E, to);
                 let b = times(self.copier.value(b), LOG2_E, to);
-                let difference = to.binary(BinaryOp::Sub, a, b);
-                let result = to.unary(UnaryOp::Exp2, difference);
+                let mut exponent = to.binary(BinaryOp::Sub, a, b);
+                if let Some(most) = most {
+                    let most = times(self.copier.value(most), LOG2_E, to);
+                    exponent = to.binary(BinaryOp::Min, exponent, most);
+                }
+                let result = to.unary(UnaryOp::Exp2, exponent);
                 self.copier.map(self.old.insts[inst].results[0], result);
             }
         }
     }
 }
 
+/// `a - b`, or `most` where that is less.
+struct Exponent {
+    a: Value,
+    b: Value,
+    most: Option<Value>,
+}
+
 impl Base2<'_> {
-    /// The operands of the difference that is exponentiated.
-    fn difference(&self, inst: Inst) -> Option<(Value, Value)> {
+    /// What is exponentiated, if it is a difference.
+    fn exponent(&self, inst: Inst) -> Option<Exponent> {
         let data = &self.old.insts[inst];
         if data.op != Op::Unary(UnaryOp::Exp) || !is_f32(self.old, data.args[0]) {
             return None;
         }
+        let difference = |value: Value, most: Option<Value>| {
+            let inner = self.old.def(value)?;
+            let (a, b) = (*inner.args.first()?, *inner.args.get(1)?);
+            (inner.op == Op::Binary(BinaryOp::Sub)).then_some(Exponent { a, b, most })
+        };
         let inner = self.old.def(data.args[0])?;
-        (inner.op == Op::Binary(BinaryOp::Sub)).then(|| (inner.args[0], inner.args[1]))
+        let Op::Binary(BinaryOp::Min) = inner.op else { return difference(data.args[0], None) };
+        // One factor for all elements, or nothing is gained.
+        let axes = |value: Value| self.old.ty(value).axes.len();
+        let bounded = |x: usize, most: usize| {
+            let (x, most) = (inner.args[x], inner.args[most]);
+            if axes(most) < axes(x) { difference(x, Some(most)) } else { None }
+        };
+        bounded(0, 1).or_else(|| bounded(1, 0))
     }
 }

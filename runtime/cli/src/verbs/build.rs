@@ -175,14 +175,12 @@ impl Args {
 
     /// What to bind of each kernel. Of several kernels each takes what it declares.
     fn bindings<'k>(&self, kernels: &[&'k Kernel]) -> Result<Vec<Bound<'k>>, Failure> {
-        let declares =
-            |kernel: &Kernel, name: &str| kernel.generics.values().any(|g| g.name == name);
         let mut all: Vec<Bound<'k>> = Vec::new();
         for kernel in kernels {
             for mut given in self.combinations()? {
                 // A name that none has is an error of whoever is first.
                 given.retain(|name, _| {
-                    declares(kernel, name) || !kernels.iter().any(|other| declares(other, name))
+                    kernel.declares(name) || !kernels.iter().any(|other| other.declares(name))
                 });
                 let is_free = self.leaves_knobs(kernel, &given);
                 let binding = generics::binding(kernel, given)?;
@@ -247,9 +245,8 @@ impl Args {
                 by_knobs.entry(&record.knobs).or_default().push(text);
             }
             for (knobs, tuned_for) in by_knobs {
-                let declared = |name: &String| kernel.generics.values().any(|g| g.name == *name);
                 let (own, gpu): (BTreeMap<_, _>, _) =
-                    knobs.clone().into_iter().partition(|(name, _)| declared(name));
+                    knobs.clone().into_iter().partition(|(name, _)| kernel.declares(name));
                 let mut binding = binding.clone();
                 binding.ints.extend(own);
                 all.push(Wanted { binding, gpu, target, tuned_for });

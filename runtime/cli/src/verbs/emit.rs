@@ -193,7 +193,7 @@ impl Args {
                 choices: choices.to_vec(),
             });
         let mut choices: Vec<Choice> = own.collect();
-        choices.extend(of_all.filter(|knob| kernel.generics.values().all(|g| g.name != knob.name)));
+        choices.extend(of_all.filter(|knob| !kernel.declares(&knob.name)));
         let remake = |tried: &BTreeMap<&str, i64>| {
             let mut gpu = self.settings.gpu().ok()?;
             let mut own = BTreeMap::new();
