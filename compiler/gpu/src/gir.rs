@@ -21,7 +21,7 @@ use tilec_ir::{
     Axis, BinaryOp, CompareOp, DimId, Entity, Imm, Kernel, Param, Precision, ReduceOp, Table,
     UnaryOp,
 };
-use tilec_layout::{Buffer, Layout, Mma, Plan, Reduction};
+use tilec_layout::{Buffer, Layout, Mma, Plan, Reduction, Shares};
 use tilec_vocab::{DType, Span, TensorFacts};
 
 macro_rules! entity {
@@ -150,7 +150,7 @@ pub enum Op {
     /// The same value in the result's layout (of the same axes; a uniform value becomes copies).
     Convert(Val, Conversion),
     /// Combines the registers, then, unless `partial`, the lanes and the warps that share the reduced axes.
-    /// A partial result has a part of the sum in each lane of [`Reduction::lane_masks`].
+    /// A partial result has a part of the sum in each of the [`Shares`].
     Reduce {
         /// How to combine.
         op: ReduceOp,
@@ -158,13 +158,22 @@ pub enum Op {
         value: Val,
         /// One step for each reduced axis.
         steps: Vec<Reduction<Axis>>,
-        /// Whether lanes are left uncombined.
+        /// Whether lanes and warps are left uncombined.
         partial: bool,
         /// Room for `warps` times the rows of a result, where warps share a reduced axis.
         through: Option<Buf>,
     },
-    /// Combines each element with that of lane `l ^ mask`, for each mask in turn.
-    ReduceLanes(ReduceOp, Val, Vec<u32>),
+    /// Combines what a partial [`Op::Reduce`] left.
+    Combine {
+        /// How to combine.
+        op: ReduceOp,
+        /// What.
+        value: Val,
+        /// Who holds what of it.
+        shares: Shares,
+        /// Room for `warps` times the rows, where warps hold shares.
+        through: Option<Buf>,
+    },
     /// Reads a tensor over the result's axes; zero where an element is outside.
     Load(Access),
     /// Writes a tile, or a uniform value; elements outside are left alone.

@@ -17,7 +17,7 @@ use tilec_ir::{
     Axis, BinaryOp, Block as TileBlock, CompareOp, DimId, Imm, Inst, Kernel, Op as TileOp, Table,
     Value,
 };
-use tilec_layout::Layout;
+use tilec_layout::{Layout, Shares};
 use tilec_vocab::{DType, Span};
 
 use crate::classes::{Classes, classes};
@@ -46,8 +46,8 @@ enum Home {
     Tile(Val),
     /// A sum, computed where it is wanted.
     Form(Form),
-    /// A sum over lanes that are not combined yet.
-    Partial(Val, Vec<u32>),
+    /// A sum of which lanes and warps hold shares that are not combined yet.
+    Partial(Val, Shares),
 }
 
 /// What an axis stands for now.
@@ -95,8 +95,8 @@ pub(crate) struct Lower<'k> {
     classes: Classes,
     /// Loads that go to shared memory, by value.
     staged: Vec<bool>,
-    /// Sums that are left in parts until after the loop, and what is made of them there, with the lanes that hold the parts.
-    late: BTreeMap<Value, Vec<u32>>,
+    /// Sums that are left in parts until after the loop, and what is made of them there, with who holds the parts.
+    late: BTreeMap<Value, Shares>,
     /// What absent lanes of a tile are known to hold, and along which axes.
     padding: BTreeMap<Val, (Imm, Vec<Axis>)>,
     /// Comparisons of lanes that say a sum is at most a uniform integer.

@@ -36,9 +36,9 @@ pub(crate) fn touches(op: &Op) -> Vec<Touch> {
             });
             shared.collect()
         }
-        Op::Reduce { through: Some(buf), .. } | Op::Convert(_, Conversion::Plan(_, Some(buf))) => {
-            vec![Touch::Exchange(*buf)]
-        }
+        Op::Reduce { through: Some(buf), .. }
+        | Op::Combine { through: Some(buf), .. }
+        | Op::Convert(_, Conversion::Plan(_, Some(buf))) => vec![Touch::Exchange(*buf)],
         _ => Vec::new(),
     }
 }

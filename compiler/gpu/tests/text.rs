@@ -76,7 +76,7 @@ fn rings_have_as_many_slots_as_stages() {
 #[test]
 fn each_choice_can_be_switched_off() {
     let (_, text) = files().into_iter().find(|(name, _)| name == "attention").unwrap();
-    let shuffled = |op: &Op| matches!(op, Op::ReduceLanes(..));
+    let shuffled = |op: &Op| matches!(op, Op::Combine { .. });
     let late = count(&program(&text, |_| {}).body, &shuffled);
     let early = count(&program(&text, |options| options.late_sums = false).body, &shuffled);
     assert!(late > 0 && early == 0, "{late} {early}");

@@ -112,6 +112,6 @@ pub use layout::{Coordinate, Layout, LayoutError, Position, WARP};
 pub use ldmatrix::{Ldmatrix, Matrix};
 pub use mma::{Dot, Mma};
 pub use part::{Part, Place};
-pub use reduce::Reduction;
+pub use reduce::{Reduction, Shares};
 pub use shuffle::{Shuffles, Source, Step};
 pub use tiling::ReorderError;

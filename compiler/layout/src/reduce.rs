@@ -19,17 +19,46 @@ pub struct Reduction<A> {
     pub result: Layout<A>,
     /// For each register of the result, those that a thread combines first.
     pub registers: Vec<Vec<u32>>,
-    /// Then, in any order, each register of the result is combined with that of lane `l ^ mask`.
-    pub lane_masks: Vec<u32>,
-    /// Warps that each hold a part of a result now, to be combined through shared memory; 1 if
-    /// there is nothing left to do.
-    pub num_warps: u32,
+    /// Then, who is to combine with whom.
+    pub shares: Shares,
 }
 
 impl<A> Reduction<A> {
     /// Shuffles of a thread.
     pub fn num_shuffles(&self) -> usize {
-        self.lane_masks.len() * self.registers.len()
+        self.shares.lane_masks.len() * self.registers.len()
+    }
+}
+
+/// Lanes and warps that each hold a share of a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// In any order, each register is combined with that of lane `l ^ mask`.
+    pub lane_masks: Vec<u32>,
+    /// Then warps whose numbers differ in these digits combine theirs through shared memory: what one step of a digit is
+    /// worth, and how many values it has.
+    pub warp_digits: Vec<(u32, u32)>,
+}
+
+impl Shares {
+    /// Those of several reductions, one after the other.
+    pub fn of<'r, A: 'r>(steps: impl IntoIterator<Item = &'r Reduction<A>>) -> Shares {
+        let mut all = Shares::default();
+        for step in steps {
+            all.lane_masks.extend(&step.shares.lane_masks);
+            all.warp_digits.extend(&step.shares.warp_digits);
+        }
+        all
+    }
+
+    /// Whether everybody holds all of it.
+    pub fn is_whole(&self) -> bool {
+        self.lane_masks.is_empty() && !self.crosses_warps()
+    }
+
+    /// Whether warps hold different shares.
+    pub fn crosses_warps(&self) -> bool {
+        !self.warp_digits.is_empty()
     }
 }
 
@@ -45,13 +74,11 @@ impl<A: Copy + Ord> Layout<A> {
             .filter(|(_, part)| part.stride_along(axis).is_some())
             .flat_map(|(weight, part)| (0..part.extent.ilog2()).map(move |bit| weight << bit))
             .collect();
-        let num_warps = self
-            .parts(Place::Warp)
-            .iter()
-            .filter(|part| part.stride_along(axis).is_some())
-            .map(|part| part.extent)
-            .product();
-        Reduction { result, registers, lane_masks, num_warps }
+        let warp_digits = digits(self.parts(Place::Warp))
+            .filter(|(_, part)| part.stride_along(axis).is_some())
+            .map(|(weight, part)| (weight, part.extent))
+            .collect();
+        Reduction { result, registers, shares: Shares { lane_masks, warp_digits } }
     }
 
     /// The XOR masks that lead from a lane to those that hold the same elements.

@@ -144,7 +144,7 @@ proptest! {
                     reduction.registers.iter().map(sum).collect()
                 })
                 .collect();
-            for mask in &reduction.lane_masks {
+            for mask in &reduction.shares.lane_masks {
                 let before = partial.clone();
                 for (lane, registers) in partial.iter_mut().enumerate() {
                     for (r, value) in registers.iter_mut().enumerate() {
@@ -159,12 +159,14 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(reduction.num_shuffles(), reduction.lane_masks.len() * reduction.registers.len());
+        let shuffles = reduction.shares.lane_masks.len() * reduction.registers.len();
+        prop_assert_eq!(reduction.num_shuffles(), shuffles);
+        let num_warps: u32 = reduction.shares.warp_digits.iter().map(|(_, extent)| extent).product();
         for (at, partial) in over_warps {
             // Copies of each of the `num_warps` partial sums.
-            let copies = partial.len() as u64 / u64::from(reduction.num_warps);
+            let copies = partial.len() as u64 / u64::from(num_warps);
             prop_assert_eq!(partial.iter().sum::<u64>(), copies * wanted[&at]);
-            if reduction.num_warps == 1 {
+            if !reduction.shares.crosses_warps() {
                 prop_assert!(partial.iter().all(|sum| *sum == wanted[&at]));
             }
         }
@@ -346,9 +348,13 @@ fn row_statistics_of_an_accumulator() {
         reduction.result.to_string(),
         "register  4 m*8\nlane      4 copies   8 m*1\nwarp      4 m*32\n"
     );
-    assert_eq!((reduction.lane_masks.as_slice(), reduction.num_warps), ([1, 2].as_slice(), 1));
+    let shares = |lane_masks: &[u32], warp_digits: &[(u32, u32)]| Shares {
+        lane_masks: lane_masks.to_vec(),
+        warp_digits: warp_digits.to_vec(),
+    };
+    assert_eq!(reduction.shares, shares(&[1, 2], &[]));
     assert_eq!(reduction.num_shuffles(), 8);
     assert_eq!(reduction.registers[1][..4], [2, 3, 6, 7]);
     let columns = scores.reduce(Dot::M);
-    assert_eq!((columns.lane_masks.as_slice(), columns.num_warps), ([4, 8, 16].as_slice(), 4));
+    assert_eq!(columns.shares, shares(&[4, 8, 16], &[(1, 4)]));
 }

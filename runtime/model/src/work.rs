@@ -140,16 +140,20 @@ impl Costs<'_> {
                 false => rounding,
             },
             Op::Convert(value, conversion) => self.convert(*value, conversion),
-            Op::Reduce { op, value, steps, .. } => {
+            Op::Reduce { op, value, steps, partial, through } => {
                 let combined = reduce(*op, self.instructions(*value));
+                if *partial {
+                    return combined;
+                }
                 let warps = f64::from(self.program.warps);
                 let shuffles: f64 =
                     steps.iter().map(|step| step.num_shuffles() as f64).sum::<f64>() * warps;
-                let through = steps.iter().any(|step| step.num_warps > 1);
-                let meeting = if through { 2.0 * SHARED_CLOCKS } else { 0.0 };
-                combined + exchanged(*op, shuffles) + Work::waiting(meeting)
+                combined + exchanged(*op, shuffles) + meeting(through.is_some())
             }
-            Op::ReduceLanes(op, _, masks) => exchanged(*op, count * masks.len() as f64),
+            Op::Combine { op, shares, through, .. } => {
+                let shuffles = count * shares.lane_masks.len() as f64;
+                exchanged(*op, shuffles) + meeting(through.is_some())
+            }
             Op::Load(_) => {
                 let bytes = stmt.results.first().map_or(0.0, |&r| self.tile_bytes(r));
                 self.global(bytes) + Work::waiting(GLOBAL_CLOCKS)
@@ -297,6 +301,11 @@ fn reduce(op: ReduceOp, count: f64) -> Work {
         ReduceOp::Sum => Work::fp32(count),
         ReduceOp::Max | ReduceOp::Min | ReduceOp::All | ReduceOp::Any => Work::alu(count),
     }
+}
+
+/// Two barriers and what is written and read between them, where warps share a result.
+fn meeting(of_warps: bool) -> Work {
+    Work::waiting(if of_warps { 2.0 * SHARED_CLOCKS } else { 0.0 })
 }
 
 /// Shuffles, which go through shared memory's ways, each followed by a combination.

@@ -372,7 +372,7 @@ fn operands(op: &Op) -> Vec<Val> {
         | Op::Unary(_, a)
         | Op::Cast(a)
         | Op::Convert(a, _)
-        | Op::ReduceLanes(_, a, _)
+        | Op::Combine { value: a, .. }
         | Op::Reduce { value: a, .. }
         | Op::Put(a, _) => vec![*a],
         Op::Store(access, a) | Op::AtomicAdd(access, a) => {

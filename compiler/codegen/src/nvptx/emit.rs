@@ -304,7 +304,9 @@ impl<'a> Emitter<'a> {
             Op::Reduce { op, value, steps, partial, through } => {
                 self.reduce(self.result(stmt)?, *op, *value, steps, *partial, *through)
             }
-            Op::ReduceLanes(op, x, masks) => self.reduce_lanes(self.result(stmt)?, *op, *x, masks),
+            Op::Combine { op, value, shares, through } => {
+                self.combine_shares(self.result(stmt)?, *op, *value, shares, *through)
+            }
             Op::Load(access) => self.load(self.result(stmt)?, access),
             Op::Store(access, value) => self.store(access, *value),
             Op::AtomicAdd(access, value) => self.atomic_add(access, *value),

@@ -2,7 +2,7 @@
 
 use tilec_gpu::gir::{Buf, Val};
 use tilec_ir::{Axis, BinaryOp, ReduceOp};
-use tilec_layout::{Layout, Place, Reduction, WARP};
+use tilec_layout::{Layout, Place, Reduction, Shares, WARP};
 use tilec_vocab::DType;
 
 use super::emit::{Emitter, Result};
@@ -47,29 +47,49 @@ impl Emitter<'_> {
             registers = combined;
         }
         if !partial {
-            for mask in steps.iter().flat_map(|step| &step.lane_masks) {
-                self.combine_lanes(op, elem, &mut registers, *mask);
-            }
-            if steps.iter().any(|step| step.num_warps > 1) {
-                let reduced = steps.last().map_or(layout, |step| &step.result);
-                let through = through.ok_or_else(|| {
-                    self.unsupported("a reduction over warps without shared memory")
-                })?;
-                registers = self.combine_warps(op, elem, registers, (layout, reduced), through)?;
-            }
+            let rows = steps.last().map_or(layout, |step| &step.result);
+            registers = self.combined(op, elem, registers, rows, &Shares::of(steps), through)?;
         }
         self.set_wide(result, registers);
         Ok(())
     }
 
-    pub fn reduce_lanes(&mut self, result: Val, op: ReduceOp, x: Val, masks: &[u32]) -> Result<()> {
-        let tile = self.tile(x)?;
-        let mut registers = self.registers(&tile, self.elem(x), true);
-        for mask in masks {
-            self.combine_lanes(combination(op), wide(self.elem(x)), &mut registers, *mask);
-        }
+    /// What a partial reduction left.
+    pub fn combine_shares(
+        &mut self,
+        result: Val,
+        op: ReduceOp,
+        value: Val,
+        shares: &Shares,
+        through: Option<Buf>,
+    ) -> Result<()> {
+        let (elem, rows) = (wide(self.elem(value)), self.layout(value)?);
+        let tile = self.tile(value)?;
+        let registers = self.registers(&tile, self.elem(value), true);
+        let registers = self.combined(combination(op), elem, registers, rows, shares, through)?;
         self.set_wide(result, registers);
         Ok(())
+    }
+
+    /// Of each register, all shares.
+    fn combined(
+        &mut self,
+        op: BinaryOp,
+        elem: DType,
+        mut registers: Vec<String>,
+        rows: &Layout<Axis>,
+        shares: &Shares,
+        through: Option<Buf>,
+    ) -> Result<Vec<String>> {
+        for mask in &shares.lane_masks {
+            self.combine_lanes(op, elem, &mut registers, *mask);
+        }
+        if !shares.crosses_warps() {
+            return Ok(registers);
+        }
+        let through = through
+            .ok_or_else(|| self.unsupported("a reduction over warps without shared memory"))?;
+        self.combine_warps(op, elem, registers, rows, &shares.warp_digits, through)
     }
 
     /// In pairs, and pairs of pairs, in order: short chains, and few values at a time.
@@ -108,7 +128,8 @@ impl Emitter<'_> {
         op: BinaryOp,
         elem: DType,
         registers: Vec<String>,
-        (layout, reduced): (&Layout<Axis>, &Layout<Axis>),
+        reduced: &Layout<Axis>,
+        warp_digits: &[(u32, u32)],
         through: Buf,
     ) -> Result<Vec<String>> {
         let elem_bytes = if elem == DType::I64 { 8 } else { 4 };
@@ -143,15 +164,11 @@ impl Emitter<'_> {
         // The first warp of those that share this one's rows, and how far the others are.
         let mut first = warp;
         let mut others = vec![0i64];
-        for (worth, part) in digits(layout, Place::Warp) {
-            let is_reduced = part.along.is_some_and(|(axis, _)| !shape.contains_key(&axis));
-            if !is_reduced {
-                continue;
-            }
-            let digit = self.digit(Place::Warp, worth, part.extent);
+        for &(worth, extent) in warp_digits {
+            let digit = self.digit(Place::Warp, worth, extent);
             let away = self.text.early(format_args!("mul i32 {digit}, {worth}"));
             first = self.text.early(format_args!("sub i32 {first}, {away}"));
-            others = (0..i64::from(part.extent))
+            others = (0..i64::from(extent))
                 .flat_map(|digit| others.iter().map(move |at| at + digit * i64::from(worth)))
                 .collect();
         }

@@ -196,8 +196,9 @@ pub fn attention(dtype: DType, rows: u32, block: u32, head: u32) -> Program {
         },
     );
     b.run(Op::Wait(0));
-    let masks = s_layout.reduce(n).lane_masks;
-    let sum = b.tile(DType::F32, &row, Op::ReduceLanes(ReduceOp::Sum, ends[1], masks));
+    let shares = s_layout.reduce(n).shares;
+    let combine = Op::Combine { op: ReduceOp::Sum, value: ends[1], shares, through: None };
+    let sum = b.tile(DType::F32, &row, combine);
     let out = b.tile(DType::F32, &o_layout, Op::Binary(BinaryOp::Div, ends[2], sum));
     let out = b.tile(dtype, &o_layout, Op::Cast(out));
     b.run(Op::Store(access(o, &[Some(m), Some(d)], 2), out));

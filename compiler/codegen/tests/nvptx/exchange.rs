@@ -118,19 +118,19 @@ fn reduced(dtype: DType, op: ReduceOp, layout: usize, split: bool) {
     let row = step.result.clone();
     let x = b.tensor("x", dtype, &[fixed(M), fixed(N)], false, true);
     let y = b.tensor("y", dtype, &[fixed(M)], true, true);
-    let through = (step.num_warps > 1).then(|| {
+    let through = step.shares.crosses_warps().then(|| {
         let w = b.axis("w", 4);
         let elem_bytes = if dtype == DType::I64 { 8 } else { 4 };
         let buffer = Buffer::new(&[(w, 4), (i, M)], elem_bytes).expect("a buffer");
         b.buffer("through", buffer, 1)
     });
     let loaded = b.tile(dtype, layout, Op::Load(access(x, &[Some(i), Some(j)], 1)));
-    let masks = step.lane_masks.clone();
+    let shares = step.shares.clone();
     let steps = vec![step];
     let op_of = |partial| Op::Reduce { op, value: loaded, steps: steps.clone(), partial, through };
     let mut made = b.tile(dtype, &row, op_of(split));
     if split {
-        made = b.tile(dtype, &row, Op::ReduceLanes(op, made, masks));
+        made = b.tile(dtype, &row, Op::Combine { op, value: made, shares, through });
     }
     b.run(Op::Store(access(y, &[Some(i)], 1), made));
     let xs: Vec<f64> = small_numbers((M * N) as usize, 7)
@@ -161,14 +161,15 @@ fn reductions_over_registers_lanes_and_warps() {
     for layout in 0..6 {
         for op in [ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min] {
             reduced(DType::F32, op, layout, false);
+            reduced(DType::F32, op, layout, true);
         }
         reduced(DType::F16, ReduceOp::Sum, layout, false);
         reduced(DType::I64, ReduceOp::Max, layout, false);
         reduced(DType::I64, ReduceOp::Sum, layout, false);
         reduced(DType::Bool, ReduceOp::All, layout, false);
         reduced(DType::Bool, ReduceOp::Any, layout, false);
+        reduced(DType::I64, ReduceOp::Sum, layout, true);
     }
-    reduced(DType::F32, ReduceOp::Sum, 3, true);
 }
 
 #[test]

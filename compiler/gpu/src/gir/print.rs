@@ -189,7 +189,7 @@ impl Printer<'_> {
             Op::Reduce { op, value, steps, partial, through } => {
                 let shuffles: usize = steps.iter().map(|step| step.num_shuffles()).sum();
                 let lanes = if *partial { 0 } else { shuffles };
-                let left = if *partial { ", lanes left for later" } else { "" };
+                let left = if *partial { ", the rest for later" } else { "" };
                 let warps = through.map(|buf| format!(", across warps by way of {buf}"));
                 format!(
                     "{} of {value}: {lanes} shuffles{left}{}",
@@ -197,7 +197,11 @@ impl Printer<'_> {
                     warps.unwrap_or_default()
                 )
             }
-            Op::ReduceLanes(op, x, masks) => format!("{} across lanes {masks:?} of {x}", op.name()),
+            Op::Combine { op, value, shares, through } => {
+                let warps = through.map(|buf| format!(" and warps by way of {buf}"));
+                let (op, masks) = (op.name(), &shares.lane_masks);
+                format!("{op} across lanes {masks:?}{} of {value}", warps.unwrap_or_default())
+            }
             Op::Load(access) => format!("load {}", self.access(access)),
             Op::Store(access, x) => format!("store {} = {x}", self.access(access)),
             Op::AtomicAdd(access, x) => format!("add {} += {x}", self.access(access)),

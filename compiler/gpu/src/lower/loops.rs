@@ -3,7 +3,7 @@
 use tilec_ir::{
     Axis, BinaryOp, Block as TileBlock, CompareOp, Inst, Op as TileOp, ReduceOp, Value, ValueDef,
 };
-use tilec_layout::Layout;
+use tilec_layout::{Layout, Reduction, Shares};
 use tilec_vocab::DType;
 
 use super::pipeline::{Schedule, Uses, schedule};
@@ -58,7 +58,7 @@ impl<'k> Lower<'k> {
         let iv_name = params[0];
         let carried = &params[1..];
 
-        let late: Vec<Option<Vec<u32>>> =
+        let late: Vec<Option<Shares>> =
             (0..carried.len()).map(|n| self.late_sum(inst, n)).collect::<Result<_>>()?;
         let mut layouts = Vec::new();
         for &param in carried {
@@ -99,7 +99,7 @@ impl<'k> Lower<'k> {
                 let home = match (&layouts[n], &late[n]) {
                     (None, _) => Home::Uniform(names[n]),
                     (Some(_), None) => Home::Tile(names[n]),
-                    (Some(_), Some(masks)) => Home::Partial(names[n], masks.clone()),
+                    (Some(_), Some(shares)) => Home::Partial(names[n], shares.clone()),
                 };
                 lower.set(param, home);
             }
@@ -127,7 +127,7 @@ impl<'k> Lower<'k> {
             let home = match (&layouts[n], &late[n]) {
                 (None, _) => Home::Uniform(val),
                 (Some(_), None) => Home::Tile(val),
-                (Some(_), Some(masks)) => Home::Partial(val, masks.clone()),
+                (Some(_), Some(shares)) => Home::Partial(val, shares.clone()),
             };
             self.set(result, home);
             results.push(val);
@@ -146,7 +146,7 @@ impl<'k> Lower<'k> {
         &mut self,
         value: Value,
         layout: Option<&Layout<Axis>>,
-        late: Option<&Vec<u32>>,
+        late: Option<&Shares>,
     ) -> Result<Val> {
         match (layout, late, self.scope.homes.get(&value)) {
             (None, ..) => self.scalar(value),
@@ -159,15 +159,15 @@ impl<'k> Lower<'k> {
         &mut self,
         value: Value,
         layout: Option<&Layout<Axis>>,
-        late: Option<&Vec<u32>>,
+        late: Option<&Shares>,
     ) -> Result<Val> {
         // The parts of a late sum are handed on as parts.
         self.initial(value, layout, late)
     }
 
-    /// The lanes over which a carried value can stay in parts: it is only ever scaled and added to, and starts as
+    /// The lanes and warps over which a carried value can stay in parts: it is only ever scaled and added to, and starts as
     /// zero or as such parts.
-    fn late_sum(&mut self, owner: Inst, n: usize) -> Result<Option<Vec<u32>>> {
+    fn late_sum(&mut self, owner: Inst, n: usize) -> Result<Option<Shares>> {
         if !self.options.late_sums {
             return Ok(None);
         }
@@ -183,33 +183,31 @@ impl<'k> Lower<'k> {
             return Ok(None);
         }
         let Some(of) = self.classes.layout(reduce.args[0]) else { return Ok(None) };
-        let (mut layout, mut masks) = (of.clone(), Vec::new());
+        let mut steps: Vec<Reduction<Axis>> = Vec::new();
         for &axis in over {
-            let step = layout.reduce(axis);
-            if step.num_warps > 1 {
-                return Ok(None);
-            }
-            masks.extend(step.lane_masks);
-            layout = step.result;
+            let step = steps.last().map_or(of, |last| &last.result).reduce(axis);
+            steps.push(step);
         }
+        let shares = Shares::of(&steps);
+        let layout = steps.pop().map_or_else(|| of.clone(), |last| last.result);
         // The factor and the sum lie alike, so that a part is scaled as the whole would be.
         let alike = |value: Value| {
             self.study.is_scalar(value) || self.classes.layout(value) == Some(&layout)
         };
-        if masks.is_empty() || !alike(param) || !scale.is_none_or(alike) {
+        if shares.is_whole() || !alike(param) || !scale.is_none_or(alike) {
             return Ok(None);
         }
         let starts_in_parts = match self.scope.homes.get(&data.args[n + 2]) {
-            Some(Home::Partial(_, others)) => *others == masks,
+            Some(Home::Partial(_, others)) => *others == shares,
             _ => self.is_zero_tile(data.args[n + 2]),
         };
         if !starts_in_parts {
             return Ok(None);
         }
         for part in parts {
-            self.late.insert(part, masks.clone());
+            self.late.insert(part, shares.clone());
         }
-        Ok(Some(masks))
+        Ok(Some(shares))
     }
 
     fn is_zero_tile(&self, value: Value) -> bool {

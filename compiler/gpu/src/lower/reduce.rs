@@ -1,12 +1,12 @@
 //! Reductions.
 
 use tilec_ir::{Axis, Imm, Inst, ReduceOp, Value};
-use tilec_layout::{Buffer, Layout, Reduction};
+use tilec_layout::{Buffer, Layout, Reduction, Shares};
 use tilec_vocab::DType;
 
 use super::{Home, Lower};
 use crate::error::{GpuError, Result};
-use crate::gir::{BufData, Op, Val};
+use crate::gir::{Buf, BufData, Op, Val};
 
 impl Lower<'_> {
     /// Combines a tile over axes.
@@ -42,18 +42,11 @@ impl Lower<'_> {
             layout = step.result.clone();
             steps.push(step);
         }
-        let crossed: u32 = steps.iter().map(|step| step.num_warps).product();
-        let through = if crossed > 1 {
-            let axes: Vec<(Axis, u32)> = layout.shape().into_iter().collect();
-            let buffer = Buffer::new(&axes, sum_elem.size_bytes() as u32)
-                .map_err(|error| GpuError::bug(error.to_string()))?;
-            let name = format!("{}_by_warp", op.name());
-            let slots = self.program.warps;
-            Some(self.program.buffers.push(BufData { name, buffer, slots, offset: 0 }))
-        } else {
-            None
+        let shares = Shares::of(&steps);
+        let through = match partial {
+            true => None,
+            false => self.by_warp(op, &shares, &layout, sum_elem)?,
         };
-        let masks: Vec<u32> = steps.iter().flat_map(|step| step.lane_masks.clone()).collect();
         let scalar = self.study.is_scalar(result);
         let shape = if scalar { None } else { Some(layout) };
         let op = Op::Reduce { op, value, steps, partial, through };
@@ -63,18 +56,38 @@ impl Lower<'_> {
         }
         Ok(match (scalar, partial) {
             (true, _) => Home::Uniform(val),
-            (false, true) => Home::Partial(val, masks),
+            (false, true) => Home::Partial(val, shares),
             (false, false) => Home::Tile(val),
         })
     }
 
+    /// Room for a row of results from each warp, where warps hold shares of them.
+    fn by_warp(
+        &mut self,
+        op: ReduceOp,
+        shares: &Shares,
+        layout: &Layout<Axis>,
+        elem: DType,
+    ) -> Result<Option<Buf>> {
+        if !shares.crosses_warps() {
+            return Ok(None);
+        }
+        let axes: Vec<(Axis, u32)> = layout.shape().into_iter().collect();
+        let buffer = Buffer::new(&axes, elem.size_bytes() as u32)
+            .map_err(|error| GpuError::bug(error.to_string()))?;
+        let name = format!("{}_by_warp", op.name());
+        let slots = self.program.warps;
+        Ok(Some(self.program.buffers.push(BufData { name, buffer, slots, offset: 0 })))
+    }
+
     /// What was left in parts, combined.
-    pub(super) fn combined(&mut self, value: Value, val: Val, masks: Vec<u32>) -> Val {
-        let layout = self.program.layout(val).cloned();
-        let elem = self.program.elem(val);
-        let sum = self.push(Op::ReduceLanes(ReduceOp::Sum, val, masks), elem, layout);
+    pub(super) fn combined(&mut self, value: Value, val: Val, shares: Shares) -> Result<Val> {
+        let (op, elem) = (ReduceOp::Sum, self.program.elem(val));
+        let layout = self.program.layout(val).cloned().unwrap_or_else(Layout::scalar);
+        let through = self.by_warp(op, &shares, &layout, elem)?;
+        let sum = self.push(Op::Combine { op, value: val, shares, through }, elem, Some(layout));
         self.program.values[sum].name.clone_from(&self.kernel.values[value].name);
-        sum
+        Ok(sum)
     }
 
     /// Whether a literal is zero.

@@ -41,8 +41,8 @@ impl<'k> Lower<'k> {
             return Ok(Some(self.fused(dot, data)?));
         }
         let layout = self.layout_of(result)?;
-        if let Some(masks) = self.late.get(&result).cloned() {
-            return Ok(Some(Home::Partial(self.in_parts(result, data, &layout)?, masks)));
+        if let Some(shares) = self.late.get(&result).cloned() {
+            return Ok(Some(Home::Partial(self.in_parts(result, data, &layout)?, shares)));
         }
         let val = self.compute(result, data, &layout)?;
         self.note_padding(val, data, &layout);
@@ -251,8 +251,8 @@ impl<'k> Lower<'k> {
                 Some(val) => val,
                 None => self.converted(val, &layout)?,
             },
-            Some(Home::Partial(val, masks)) => {
-                let sum = self.combined(value, val, masks);
+            Some(Home::Partial(val, shares)) => {
+                let sum = self.combined(value, val, shares)?;
                 self.scope.homes.insert(value, Home::Tile(sum));
                 return self.operand(value, &layout);
             }
