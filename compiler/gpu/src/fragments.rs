@@ -43,7 +43,7 @@ pub(crate) fn fragments(
     let rest = warps / row_warps;
     let warp_rows = rows.div_ceil(row_warps).next_multiple_of(shape.extent(D::M));
     let tiles = columns.div_ceil(shape.extent(D::N));
-    let column_warps = if tiles.is_multiple_of(rest) { rest } else { 1 };
+    let column_warps = 1 << tiles.trailing_zeros().min(rest.trailing_zeros());
     let copies = rest / column_warps;
     let warp_columns = (tiles / column_warps) * shape.extent(D::N);
 

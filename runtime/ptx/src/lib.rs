@@ -215,15 +215,11 @@ fn thriftier(chosen: &tilec_gpu::Options, knobs: Knobs) -> Vec<tilec_gpu::Option
     let counts = || std::iter::successors(Some(knobs.warps), |warps| Some(warps * 2));
     let mut all = Vec::new();
     for column_warps in [false, true] {
+        let held = chosen.held_operands && !column_warps;
         for warps in counts().take_while(|&warps| warps <= most) {
-            for held_operands in [true, false] {
-                let held_operands = held_operands && chosen.held_operands;
-                all.push(tilec_gpu::Options {
-                    warps,
-                    column_warps,
-                    held_operands,
-                    ..chosen.clone()
-                });
+            for held_operands in [held, false] {
+                let usual = chosen.clone();
+                all.push(tilec_gpu::Options { warps, column_warps, held_operands, ..usual });
             }
         }
     }
