@@ -1,8 +1,11 @@
 //! Decoding over a page table, put together from its parts, against attention by its definition.
 
+use std::sync::Arc;
+
 use tilec_cpu::CpuDevice;
 use tilec_host::random::{Fill, filled};
 use tilec_host::{Arguments, Device, Elements, Tensor};
+use tilec_sim::SimDevice;
 use tilec_tests::{library, lowered, run};
 use tilec_verify::InterpDevice;
 use tilec_vocab::DType;
@@ -98,7 +101,9 @@ fn check(kernel: &str, parts: usize, window: Option<i64>, first: fn(usize) -> us
     let numbers = |tensor: &Tensor| tensor.to_f64s().expect("elements");
     let (q, keys, values) = (numbers(&q), numbers(&keys), numbers(&values));
     let cpu = CpuDevice::new(None).expect("threads");
-    for device in [&cpu as &dyn Device, &InterpDevice] {
+    let compiler = Arc::new(tilec_ptx::Compiler::default());
+    let sim = SimDevice::new(tilec_sim::Options::default(), Some(compiler));
+    for device in [&cpu as &dyn Device, &InterpDevice, &sim] {
         run(decode, device, &split, &[("R", (H / G) as i64)]);
         run(&combine.kernels[0], device, &merge, &[]);
         let (o, lse) = (numbers(&o), numbers(&lse));

@@ -209,20 +209,22 @@ pub fn program(
 }
 
 /// Choices under which threads want fewer registers, those that cost least first. Fragments that a loop need not read again
-/// are worth registers that are there, not spills; then more warps share the rows, then the columns too.
+/// are worth registers that are there, not spills; then more warps share the rows; then all that there may be share the columns
+/// too.
 fn thriftier(chosen: &tilec_gpu::Options, knobs: Knobs) -> Vec<tilec_gpu::Options> {
     let most = if knobs.warps_are_set { knobs.warps } else { knobs.warps.max(MOST_WARPS) };
-    let counts = || std::iter::successors(Some(knobs.warps), |warps| Some(warps * 2));
+    let counts = std::iter::successors(Some(knobs.warps), |warps| Some(warps * 2));
+    let with = |warps, held_operands, column_warps| tilec_gpu::Options {
+        warps,
+        held_operands,
+        column_warps,
+        ..chosen.clone()
+    };
     let mut all = Vec::new();
-    for column_warps in [false, true] {
-        let held = chosen.held_operands && !column_warps;
-        for warps in counts().take_while(|&warps| warps <= most) {
-            for held_operands in [held, false] {
-                let usual = chosen.clone();
-                all.push(tilec_gpu::Options { warps, column_warps, held_operands, ..usual });
-            }
-        }
+    for warps in counts.take_while(|&warps| warps <= most) {
+        all.extend([with(warps, chosen.held_operands, false), with(warps, false, false)]);
     }
+    all.push(with(most, false, true));
     all.dedup();
     // The first is what was chosen.
     all.split_off(1)
