@@ -386,20 +386,18 @@ impl<'k> Lower<'k> {
         let by = self.int_op(BinaryOp::Max, divisor, one);
         let rest = self.int_op(BinaryOp::Rem, uniform, by);
         let rest = self.sum(&Form { uniform: Some(rest), ..whole.clone() }, layout);
-        let mut divided = |op: Op| self.push(op, DType::I64, Some(layout.clone()));
-        let mut val = divided(Op::Binary(op, rest, by));
+        let shape = || Some(layout.clone());
+        let part = self.push(Op::Binary(op, rest, by), DType::I64, shape());
         // By zero the quotient is 0 and the rest all.
-        let by_zero = if op == BinaryOp::Div {
+        let (val, by_zero) = if op == BinaryOp::Div {
             let quotient = self.int_op(BinaryOp::Div, uniform, by);
-            let op = Op::Binary(BinaryOp::Add, val, quotient);
-            val = self.push(op, DType::I64, Some(layout.clone()));
-            zero
+            let sum = Op::Binary(BinaryOp::Add, part, quotient);
+            (self.push(sum, DType::I64, shape()), zero)
         } else {
-            self.sum(&whole, layout)
+            (part, self.sum(&whole, layout))
         };
         let is_zero = self.compare(CompareOp::Eq, divisor, zero);
-        let op = Op::Select(is_zero, by_zero, val);
-        Ok(Some(self.push(op, DType::I64, Some(layout.clone()))))
+        Ok(Some(self.push(Op::Select(is_zero, by_zero, val), DType::I64, shape())))
     }
 
     /// The float that a scalar, or copies of one, is known to be.
