@@ -196,7 +196,8 @@ pub fn program(
     let fits = |program: &Program| most.is_none_or(|most| registers(program) <= most);
     let mut best = tilec_gpu::to_gpu(&kernel, &chosen)?;
     for thriftier in thriftier(&chosen, knobs) {
-        if fits(&best) {
+        // Where rows take all warps, none are left to share columns.
+        if fits(&best) || thriftier.column_warps && best.warps == thriftier.warps {
             break;
         }
         if let Ok(made) = tilec_gpu::to_gpu(&kernel, &thriftier)
