@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use tilec_driver::Options;
-use tilec_host::{Device, Executable};
+use tilec_host::{Device, Executable, RuntimeError};
 use tilec_ir::{GenericKind, Kernel};
 use tilec_vocab::{DType, DTypeClass, Specialisation};
 
@@ -57,6 +57,8 @@ pub struct Row {
     pub dtypes: String,
     /// Cases that were judged.
     pub cases: usize,
+    /// Cases for which the device has no room, whatever the knobs; a failure only if there is no other case.
+    pub unfit: usize,
     /// For each output the case in which it came closest to its bound, and the comparison.
     pub closest: Vec<(Case, Judged)>,
     /// The first failure, shrunk.
@@ -143,19 +145,22 @@ pub fn verify(
                 device: device.info().name,
                 dtypes: shown.join(" "),
                 cases: 0,
+                unfit: 0,
                 closest: Vec::new(),
                 failure: None,
             };
-            for (_, parts) in parts.iter().filter(|(of, _)| *of == which) {
-                row.add(&parts[at]);
-            }
-            let first = parts.iter().filter(|(of, _)| *of == which);
-            let first = first.filter_map(|(_, parts)| parts[at].failure.clone()).next();
+            let mine = || parts.iter().filter(|(of, _)| *of == which).map(|(_, parts)| &parts[at]);
+            mine().for_each(|part| row.add(part));
+            let first = match row.cases {
+                0 => mine().find_map(|part| part.refused.clone()),
+                _ => mine().find_map(|part| part.failure.clone()),
+            };
             row.failure = first.map(|failure| shrink::shrink(kernel, spec, *device, plan, failure));
             rows.push(row);
         }
     }
-    if rows.iter().all(|row| row.cases == 0) { Err(Refusal::NoShape) } else { Ok(rows) }
+    let is_empty = |row: &Row| row.cases + row.unfit == 0;
+    if rows.iter().all(is_empty) { Err(Refusal::NoShape) } else { Ok(rows) }
 }
 
 /// Judges one specialisation that is compiled already; answers how many cases there were. For tools that want a
@@ -202,6 +207,9 @@ struct Part {
     cases: usize,
     closest: Vec<(Case, Judged)>,
     failure: Option<Failure>,
+    /// Cases for which there was no room, and the first of them.
+    unfit: usize,
+    refused: Option<Failure>,
 }
 
 /// Runs cases of one specialisation on each device.
@@ -236,10 +244,16 @@ fn judge(
             }
         };
         for (part, loaded) in parts.iter_mut().zip(&mut loaded) {
-            part.cases += 1;
             // As it ran: a device may have wanted smaller knobs.
             let mut case = case.clone();
             let outcome = oracle.judge(loaded, &mut case);
+            if let Err(error @ CaseError::Runtime(RuntimeError::NoRoom { .. })) = outcome {
+                part.unfit += 1;
+                let failure = || Failure::new(kernel, case, What::Error(error));
+                part.refused.get_or_insert_with(failure);
+                continue;
+            }
+            part.cases += 1;
             let what = problem(outcome, |judged| closer(&mut part.closest, &case, judged));
             if let (Some(what), None) = (what, &part.failure) {
                 part.failure = Some(Failure::new(kernel, case.clone(), what));
@@ -290,6 +304,7 @@ fn closer(closest: &mut Vec<(Case, Judged)>, case: &Case, judged: Judged) {
 impl Row {
     fn add(&mut self, part: &Part) {
         self.cases += part.cases;
+        self.unfit += part.unfit;
         for (case, judged) in &part.closest {
             closer(&mut self.closest, case, judged.clone());
         }

@@ -186,8 +186,8 @@ fn the_same_seed_draws_the_same_cases() {
     assert_eq!(failure(&module).case, failure(&module).case);
 }
 
-/// A device with room for so many columns of a block.
-struct Narrow(i64);
+/// A device with room for so many values of a constant or a knob.
+struct Narrow(&'static str, i64);
 
 impl Device for Narrow {
     fn info(&self) -> DeviceInfo {
@@ -195,7 +195,7 @@ impl Device for Narrow {
     }
 
     fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Executable>, RuntimeError> {
-        if artifact.specialisation.ints["BN"] > self.0 {
+        if artifact.specialisation.ints[self.0] > self.1 {
             let (device, message) = ("narrow".to_owned(), "too wide".to_owned());
             return Err(RuntimeError::NoRoom { device, message });
         }
@@ -206,17 +206,27 @@ impl Device for Narrow {
 #[test]
 fn a_case_that_a_device_has_no_room_for_runs_with_smaller_knobs() {
     let right = planted("full", "", "");
-    for row in rows_on(&Narrow(32), &right, 6, &[DType::F32]) {
+    for row in rows_on(&Narrow("BN", 32), &right, 6, &[DType::F32]) {
         assert!(row.passed(), "{:?}", row.failure);
         for (case, _) in &row.closest {
             assert_eq!((case.extents.ints["BM"], case.extents.ints["BN"]), (64, 32));
         }
     }
-    for row in rows_on(&Narrow(8), &right, 6, &[DType::F32]) {
+    for row in rows_on(&Narrow("BN", 8), &right, 6, &[DType::F32]) {
         let what = row.failure.map(|failure| failure.what);
         let refused = |what: &What| {
             matches!(what, What::Error(CaseError::Runtime(RuntimeError::NoRoom { .. })))
         };
         assert!(what.as_ref().is_some_and(refused), "{what:?}");
+    }
+}
+
+#[test]
+fn cases_that_no_knob_makes_fit_are_counted_beside_the_others() {
+    let right = planted("full", "", "");
+    for row in rows_on(&Narrow("D", 64), &right, 48, &[DType::F32]) {
+        assert!(row.passed(), "{:?}", row.failure);
+        assert!(row.cases > 0 && row.unfit > 0, "{} cases, no room for {}", row.cases, row.unfit);
+        assert!(row.closest.iter().all(|(case, _)| case.extents.ints["D"] <= 64));
     }
 }

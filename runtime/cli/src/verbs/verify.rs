@@ -101,6 +101,8 @@ struct RowReport {
     dtypes: String,
     device: String,
     cases: usize,
+    /// Further cases for which the device has no room, whatever the knobs.
+    unfit: usize,
     passed: bool,
     /// For each output the error that came closest to its bound; the one that is wrong, where one is.
     outputs: Vec<Worst>,
@@ -292,11 +294,18 @@ impl RowReport {
             dtypes: row.dtypes,
             device: row.device,
             cases: row.cases,
+            unfit: row.unfit,
             passed,
             outputs,
             error,
             time_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// Kernel, types and device.
+    fn name(&self) -> String {
+        let name = [self.kernel.as_str(), &self.dtypes, &self.device];
+        name.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     /// A line for each output; what they share stands on the first.
@@ -345,10 +354,12 @@ fn human(rows: &[RowReport]) -> String {
     let head = ["kernel", "types", "device", "cases", "result", "error", "allowed", "position"];
     let mut text =
         output::table(&head, &[3, 5, 6], rows.iter().flat_map(RowReport::lines).collect());
+    for row in rows.iter().filter(|row| row.passed && row.unfit > 0) {
+        let cases = count(row.unfit, "case");
+        text += &format!("\n{}: {}: no room for {cases} more\n", row.file, row.name());
+    }
     for row in rows.iter().filter(|row| !row.passed) {
-        let name = [row.kernel.as_str(), &row.dtypes, &row.device];
-        let name = name.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-        text += &format!("\n{}: {name}: ", row.file);
+        text += &format!("\n{}: {}: ", row.file, row.name());
         if let Some(worst) = row.outputs.first() {
             let Worst { got, expected, beyond, case, .. } = worst;
             let beyond = count(*beyond, "element");
